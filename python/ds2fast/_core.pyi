@@ -1,0 +1,30 @@
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+DoubleArray = npt.NDArray[np.float64]
+IdArray = npt.NDArray[np.int32]
+IntArray = npt.NDArray[np.int64]
+Report = Callable[[int, int], None]
+
+__version__: str
+
+def compiler() -> str: ...
+def simd_level() -> str: ...
+def simd_levels() -> list[str]: ...
+def row_norms(
+    embeddings: FloatArray, threads: int, progress: Report | None = None
+) -> DoubleArray: ...
+def exact_knn(
+    embeddings: FloatArray,
+    norms: DoubleArray,
+    k: int,
+    threads: int,
+    progress: Report | None = None,
+) -> tuple[IdArray, FloatArray]: ...
+def long_tail_scores(
+    similarities: FloatArray, k: int, threads: int, progress: Report | None = None
+) -> FloatArray: ...
+def dual_sort(scores: DoubleArray, long_tail: FloatArray, count: int) -> IntArray: ...

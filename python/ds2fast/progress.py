@@ -1,0 +1,86 @@
+"""Progress of long work: a bar on a terminal, a callable of the user's, or nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+from ds2fast.errors import InputTypeError
+
+ProgressCallback = Callable[[str, int, int], None]
+"""`callable(stage, done, total)`; called at most some twenty times a second and once at the end."""
+
+Progress = None | bool | ProgressCallback
+"""None shows a bar where stderr is a terminal, True always, False never; a callable is called instead."""
+
+
+class Reporter:
+    """Sends `(stage, done, total)` to where the user wants it; use it as a context manager."""
+
+    def __init__(self, progress: Progress = None) -> None:
+        if progress is not None and not isinstance(progress, bool) and not callable(progress):
+            raise InputTypeError(
+                "progress: expected None, a bool or a callable(stage, done, total), "
+                f"got {type(progress).__name__}"
+            )
+        self._callback = progress if callable(progress) else None
+        self._shows_bar = progress is True or (progress is None and sys.stderr.isatty())
+        self._bar: Any = None
+        self._stage: str | None = None
+
+    @classmethod
+    def of(cls, progress: Progress | Reporter) -> Reporter:
+        """Pass a reporter through, or make one: stages called by the pipeline share its reporter."""
+        return progress if isinstance(progress, Reporter) else cls(progress)
+
+    def update(self, stage: str, done: int, total: int, *, unit: str = "it") -> None:
+        """Report that `done` of `total` units of `stage` are finished."""
+        if self._callback is not None:
+            self._callback(stage, done, total)
+        elif self._shows_bar:
+            self._draw(stage, done, total, unit)
+
+    @contextmanager
+    def stage(self, stage: str, *, unit: str = "it") -> Iterator[Callable[[int, int], None] | None]:
+        """A `report(done, total)` for one stage of work, or None where nobody listens."""
+        if self._callback is None and not self._shows_bar:
+            yield None
+            return
+        try:
+            yield lambda done, total: self.update(stage, done, total, unit=unit)
+        finally:
+            self.close()
+
+    def _draw(self, stage: str, done: int, total: int, unit: str) -> None:
+        if stage != self._stage:
+            self.close()
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=total, desc=stage, unit=unit, unit_scale=True, file=sys.stderr, leave=True
+            )
+            self._stage = stage
+        self._bar.update(done - self._bar.n)
+        if done >= total:
+            self.close()
+
+    def close(self) -> None:
+        """Finish the bar that is drawn, if any."""
+        if self._bar is not None:
+            self._bar.close()
+        self._bar = None
+        self._stage = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

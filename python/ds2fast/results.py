@@ -1,0 +1,140 @@
+"""What the stages return: small frozen dataclasses that carry their own settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+DoubleArray = npt.NDArray[np.float64]
+IdArray = npt.NDArray[np.int32]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """Unit vectors of texts, and how they were made.
+
+    Attributes
+    ----------
+    vectors : (N, d) float32
+        One row of norm 1 per text; `np.asarray(embeddings)` gives them.
+    model : str
+        The model's id or directory, as it was asked for.
+    precision : str
+        Arithmetic that the encoder ran in (`"fp32"`).
+    reason : str
+        Why this precision.
+    truncated : int
+        Number of texts that were cut at the model's maximum length.
+    """
+
+    vectors: FloatArray
+    model: str
+    precision: str
+    reason: str
+    truncated: int
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        if dtype is None or np.dtype(dtype) == self.vectors.dtype:
+            return self.vectors.copy() if copy else self.vectors
+        if copy is False:
+            raise ValueError(f"copy=False: float32 vectors cannot be viewed as {np.dtype(dtype)}")
+        return self.vectors.astype(dtype)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
+@dataclass(frozen=True, eq=False)
+class TransitionEstimate:
+    """How the rater turns true scores into given ones (paper section 3.2, HOC).
+
+    Attributes
+    ----------
+    transition_matrix : (K, K) float64
+        `T[i, j]` = P(given score j | true score i); rows sum to 1.
+    prior : (K,) float64
+        `p[i]` = P(true score i).
+    observed : (K,) float64
+        Share of each given score among the rows that were counted.
+    correct_given_score : (K,) float64
+        P(true score j | given score j) = T_jj p_j / P(given j); NaN for a level never given.
+    agreement : float
+        Share of counted rows whose nearest rated neighbour was given the same score.
+    chance_agreement : float
+        The same share if neighbours had nothing to do with each other: Σ observed².
+    num_counted : int
+        Rows with a score and two rated neighbours: the rows behind the counts.
+    solver : str
+        `"em"` or `"moments"`.
+    loss : float
+        The paper's objective ‖ĉ1−c1‖ + ‖ĉ2−c2‖ + ‖ĉ3−c3‖ at the estimate.
+    """
+
+    transition_matrix: DoubleArray
+    prior: DoubleArray
+    observed: DoubleArray
+    correct_given_score: DoubleArray
+    agreement: float
+    chance_agreement: float
+    num_counted: int
+    solver: str
+    loss: float
+
+    @property
+    def num_levels(self) -> int:
+        """Number of score levels K."""
+        return len(self.prior)
+
+
+@dataclass(frozen=True, eq=False)
+class Curation:
+    """Scores after curation (paper section 3.3, SimiFeat).
+
+    Attributes
+    ----------
+    scores : (N,) int64
+        Curated score of each row; −1 where the row is unrated.
+    misrated : (N,) bool
+        Rows whose given score is more likely wrong than right.
+    suggested : (N,) int64
+        The score that the neighbours suggest; the given one where no round flagged the row, −1 unrated.
+    confidence : (N,) float64
+        The paper's product, max q_n · error_probability_n. Not a calibrated probability.
+    error_probability : (N,) float64
+        (flagged + 1) / (rounds seen + 2); NaN where the row is unrated.
+    method, min_confidence, k, rounds, seed
+        The settings that made it.
+    """
+
+    scores: IntArray
+    misrated: BoolArray
+    suggested: IntArray
+    confidence: DoubleArray
+    error_probability: DoubleArray
+    method: str
+    min_confidence: float
+    k: int
+    rounds: int
+    seed: int
+
+    @property
+    def corrected(self) -> BoolArray:
+        """(N,) bool: misrated rows whose suggestion was taken (confidence ≥ `min_confidence`)."""
+        return self.misrated & (self.confidence >= self.min_confidence)
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """Is the judge any good? The estimate of T and what it rests on, without a selection."""
+
+    num_rows: int
+    num_rated: int
+    transition: TransitionEstimate
+    timings: Mapping[str, float] = field(default_factory=dict)

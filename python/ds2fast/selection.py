@@ -1,0 +1,65 @@
+"""Dual sort: best score first, rarest first among equals (paper section 3.5)."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ds2fast import _core
+from ds2fast.arguments import as_count
+from ds2fast.errors import InputError, InputTypeError
+from ds2fast.results import IntArray
+
+
+def dual_sort(
+    scores: npt.ArrayLike, long_tail: npt.ArrayLike, n: int | None = None
+) -> IntArray:
+    """Rows by score descending, then long-tail score descending, then index ascending; the first n.
+
+    Parameters
+    ----------
+    scores : (N,) numbers
+        Curated scores, or any real values to rank by; below 0 or NaN is unrated and never selected.
+    long_tail : (N,) floats
+        Long-tail scores, finite.
+    n : int, optional
+        Rows to return; None returns all rated rows in order.
+
+    Returns
+    -------
+    (n,) int64
+        Row numbers, best first.
+
+    Raises
+    ------
+    InputError
+        Arrays of other shapes or lengths; a long-tail score that is not finite; n beyond the rated rows.
+
+    Examples
+    --------
+    >>> dual_sort([3, 5, 5, -1], [0.9, 0.1, 0.2, 0.5], n=2).tolist()
+    [2, 1]
+    """
+    first = _as_vector(scores, "scores")
+    second = _as_vector(long_tail, "long_tail").astype(np.float32)
+    if len(first) != len(second):
+        raise InputError(
+            f"long_tail: expected as many values as scores ({len(first)}), got {len(second)}"
+        )
+    if not np.isfinite(second).all():
+        row = int((~np.isfinite(second)).argmax())
+        raise InputError(f"long_tail: expected finite values; row {row} holds {second[row]}")
+    num_rated = int((first >= 0).sum())
+    count = num_rated if n is None else as_count(n, "n")
+    if count > num_rated:
+        raise InputError(f"n: expected at most the number of rated rows ({num_rated}), got {count}")
+    return _core.dual_sort(first, second, count)
+
+
+def _as_vector(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
+    array = np.asarray(values)
+    if not (np.issubdtype(array.dtype, np.number) and not np.iscomplexobj(array)):
+        raise InputTypeError(f"{name}: expected numbers, got dtype {array.dtype}")
+    if array.ndim != 1:
+        raise InputError(f"{name}: expected shape (N,), got {array.shape}")
+    return np.ascontiguousarray(array, dtype=np.float64)

@@ -1,0 +1,10 @@
+#include <pybind11/pybind11.h>
+
+#include "bindings/register.hpp"
+
+PYBIND11_MODULE(_core, module) {
+  module.doc() = "Kernels of ds2fast; call them through the stages, which check their arguments.";
+  ds2fast::bindings::register_build_info(module);
+  ds2fast::bindings::register_knn(module);
+  ds2fast::bindings::register_selection(module);
+}

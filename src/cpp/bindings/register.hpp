@@ -1,0 +1,12 @@
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace ds2fast::bindings {
+
+// One function an area, each in its bind_<area>.cpp.
+void register_build_info(pybind11::module_& module);
+void register_knn(pybind11::module_& module);
+void register_selection(pybind11::module_& module);
+
+}  // namespace ds2fast::bindings

@@ -1,0 +1,50 @@
+#include "knn/packed_rows.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/parallel_for.hpp"
+
+namespace ds2fast::knn {
+
+void row_norms(MatrixView<const float> rows, std::size_t num_threads,
+               const simd::KernelTable& kernels, Monitor& monitor, VectorView<double> norms) {
+  constexpr std::size_t kChunk = 1024;
+  parallel_chunks(rows.rows, kChunk, num_threads, monitor,
+                  [&](std::size_t begin, std::size_t end, std::size_t) {
+                    for (std::size_t n = begin; n < end; ++n) {
+                      const float* row = rows.row(n);
+                      norms[n] = std::sqrt(kernels.exact_dot(row, row, rows.cols));
+                    }
+                  });
+}
+
+PackedRows::PackedRows(MatrixView<const float> rows, VectorView<const double> norms,
+                       std::size_t num_threads, Monitor& monitor)
+    : depth_(rows.cols),
+      num_panels_((rows.rows + simd::kPanelRows - 1) / simd::kPanelRows),
+      values_(num_panels_ * simd::kPanelRows * depth_) {
+  parallel_for(num_panels_, num_threads, monitor, [&](std::size_t index, std::size_t) {
+    float* panel = values_.data() + index * simd::kPanelRows * depth_;
+    const std::size_t first = index * simd::kPanelRows;
+    const std::size_t count = std::min(simd::kPanelRows, rows.rows - first);
+    for (std::size_t r = 0; r < count; ++r) {
+      const float* row = rows.row(first + r);
+      const double norm = norms[first + r];
+      for (std::size_t k = 0; k < depth_; ++k) {
+        panel[k * simd::kPanelRows + r] = static_cast<float>(static_cast<double>(row[k]) / norm);
+      }
+    }
+  });
+}
+
+double PackedRows::error_bound() const {
+  // u = 2^-24. The float32 sum: depth * u / (1 - depth * u) times the norms of the packed rows; packing
+  // rounds each value by at most u of itself, twice a product: 2u; the float64 norm and dot add less than
+  // 2^-40, and underflow less than depth * 2^-125. Two more u cover these and the (1 + u)^2 of the norms.
+  const double unit = std::ldexp(1.0, -24);
+  const double depth = static_cast<double>(depth_);
+  return (depth / (1.0 - depth * unit) + 4.0) * unit;
+}
+
+}  // namespace ds2fast::knn

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "core/matrix_view.hpp"
+#include "core/monitor.hpp"
+#include "simd/kernel_table.hpp"
+
+namespace ds2fast::knn {
+
+/// Euclidean norms of the rows in float64, by simd::ExactDot: the same bits at every level. A row that
+/// holds NaN or infinity gets a norm that is not finite, a zero row 0.
+void row_norms(MatrixView<const float> rows, std::size_t num_threads,
+               const simd::KernelTable& kernels, Monitor& monitor, VectorView<double> norms);
+
+/// The rows scaled to norm 1 (each value rounded once to float32) in panels of 48, as
+/// simd::TileProducts reads them; the last panel is filled up with zero rows.
+class PackedRows {
+ public:
+  PackedRows(MatrixView<const float> rows, VectorView<const double> norms, std::size_t num_threads,
+             Monitor& monitor);
+
+  const float* panel(std::size_t index) const {
+    return values_.data() + index * simd::kPanelRows * depth_;
+  }
+  std::size_t num_panels() const { return num_panels_; }
+  std::size_t depth() const { return depth_; }
+
+  /// No product of two packed rows by simd::TileProducts is farther than this from the cosine of the rows.
+  double error_bound() const;
+
+ private:
+  std::size_t depth_;
+  std::size_t num_panels_;
+  std::vector<float> values_;
+};
+
+}  // namespace ds2fast::knn

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "core/matrix_view.hpp"
+
+namespace ds2fast::selection {
+
+/// The first `count` rows by score descending, then long-tail score descending, then index ascending. Rows
+/// with a score below 0 or NaN are unrated and left out, so fewer may come back. Only the rows that are
+/// returned are sorted in full.
+std::vector<std::int64_t> dual_sort(VectorView<const double> scores,
+                                    VectorView<const float> long_tail, std::size_t count);
+
+}  // namespace ds2fast::selection

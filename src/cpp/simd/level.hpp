@@ -1,0 +1,21 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace ds2fast::simd {
+
+/// Instruction sets that kernels exist for, least first. `kBaseline` is what the compiler's target has
+/// anyway: SSE2 on x86-64, NEON on arm64.
+enum class Level { kBaseline, kAvx2, kAvx512 };
+
+const char* name(Level level);
+
+/// Levels that this build has kernels for and that the processor and the operating system both run.
+std::vector<Level> available_levels();
+
+/// The level in use: the highest available, or the one that the environment variable DS2FAST_SIMD
+/// names. Throws std::invalid_argument if that one is unknown or cannot run here.
+Level active_level();
+
+}  // namespace ds2fast::simd
