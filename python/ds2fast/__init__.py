@@ -1,3 +1,52 @@
-"""ds2fast: select the small, high-quality, diverse subset of LLM-rated instruction data."""
+"""ds2fast: select the small, high-quality, diverse subset of LLM-rated instruction data (DS2)."""
+
+from ds2fast.build import build_info
+from ds2fast.curation import curate_scores
+from ds2fast.diversity import long_tail_scores
+from ds2fast.embedding import DEFAULT_MODEL, embed
+from ds2fast.errors import (
+    Ds2fastError,
+    InputError,
+    InputFileError,
+    InputTypeError,
+    ModelNotFoundError,
+    OutputError,
+)
+from ds2fast.graph import KnnGraph
+from ds2fast.io.read import read
+from ds2fast.knn import knn_graph
+from ds2fast.outcome import Diagnosis, Selection
+from ds2fast.pipeline import diagnose, select
+from ds2fast.pool import Pool
+from ds2fast.results import Curation, Embeddings, TransitionEstimate
+from ds2fast.selection import dual_sort
+from ds2fast.transition import estimate_transition_matrix
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "Curation",
+    "Diagnosis",
+    "Ds2fastError",
+    "Embeddings",
+    "InputError",
+    "InputFileError",
+    "InputTypeError",
+    "KnnGraph",
+    "ModelNotFoundError",
+    "OutputError",
+    "Pool",
+    "Selection",
+    "TransitionEstimate",
+    "build_info",
+    "curate_scores",
+    "diagnose",
+    "dual_sort",
+    "embed",
+    "estimate_transition_matrix",
+    "knn_graph",
+    "long_tail_scores",
+    "read",
+    "select",
+]

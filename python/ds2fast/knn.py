@@ -1,4 +1,4 @@
-"""The k-NN graph of a pool under cosine similarity (paper section 3.2; every later stage reads it)."""
+"""The k-NN graph of a pool under cosine similarity; every later stage reads it."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def knn_graph(
 ) -> KnnGraph:
     """The k most cosine-similar other rows of every row, exact.
 
-    The ranking is that of float64 arithmetic on the float32 input, ties broken by the smaller index: the
-    same bytes for any number of threads and every SIMD level. A float32 pass over each pair once picks
-    the candidates; an error bound that always holds decides which pairs it may drop.
+    The ranking is that of float64 arithmetic on the float32 input, ties broken by the smaller
+    index: the same bytes for any number of threads and every SIMD level. A float32 pass over each
+    pair once picks the candidates; an error bound that always holds decides what it may drop.
 
     Parameters
     ----------
     embeddings : (N, d) floats
-        Any norm but 0; rows are normalised. float32 that is C-contiguous is read in place; anything else
-        is converted to float32 once (float64 is rounded), which costs a copy of 4·N·d bytes.
+        Any norm but 0; rows are normalised. float32 that is C-contiguous is read in place; anything
+        else is converted to float32 once (float64 is rounded): a copy of 4·N·d bytes.
     k : int
         Neighbours per row, 1 ≤ k < N. A row is never its own neighbour; exact duplicates of it are.
     threads : int, optional

@@ -14,7 +14,7 @@ ProgressCallback = Callable[[str, int, int], None]
 """`callable(stage, done, total)`; called at most some twenty times a second and once at the end."""
 
 Progress = None | bool | ProgressCallback
-"""None shows a bar where stderr is a terminal, True always, False never; a callable is called instead."""
+"""None shows a bar where stderr is a terminal, True always, False never; a callable is called."""
 
 
 class Reporter:
@@ -33,7 +33,7 @@ class Reporter:
 
     @classmethod
     def of(cls, progress: Progress | Reporter) -> Reporter:
-        """Pass a reporter through, or make one: stages called by the pipeline share its reporter."""
+        """Pass a reporter through, or make one: the pipeline's stages share its reporter."""
         return progress if isinstance(progress, Reporter) else cls(progress)
 
     def update(self, stage: str, done: int, total: int, *, unit: str = "it") -> None:

@@ -40,7 +40,9 @@ def knn_graph(embeddings: npt.ArrayLike, k: int) -> tuple[IntArray, DoubleArray]
 # --- Transition matrix (HOC) ----------------------------------------------------------------------
 
 
-def agreement_counts(scores: IntArray, indices: npt.NDArray[np.integer], num_levels: int) -> IntArray:
+def agreement_counts(
+    scores: IntArray, indices: npt.NDArray[np.integer], num_levels: int
+) -> IntArray:
     """(K, K, K) counts of (own score, 1st, 2nd rated neighbour's score) over rows that have all."""
     counts = np.zeros((num_levels,) * 3, dtype=np.int64)
     for n in np.flatnonzero(scores >= 0):
@@ -73,27 +75,29 @@ def moment_loss(counts: IntArray, transition: DoubleArray, prior: DoubleArray) -
 
 
 def solve_moments(counts: IntArray) -> tuple[DoubleArray, DoubleArray]:
-    """T and p of least `moment_loss` met in 1 501 Adam steps at 0.1, as softmaxes of free logits."""
+    """T and p of least `moment_loss` met in 1 501 Adam steps at 0.1; both are softmaxes."""
     present = counts.sum(axis=(1, 2)) > 0
     seen = counts[np.ix_(present, present, present)]
     k = int(present.sum())
     logits_t, logits_p = 5.0 * np.eye(k) - 1.0, np.zeros(k)
-    first = [np.zeros((k, k)), np.zeros(k)]
-    second = [np.zeros((k, k)), np.zeros(k)]
+    moments_t, moments_p = np.zeros((2, k, k)), np.zeros((2, k))
     best = (np.inf, _softmax(logits_t), _softmax(logits_p))
     for step in range(1, ADAM_STEPS + 1):
         transition, prior = _softmax(logits_t), _softmax(logits_p)
         loss, grad_t, grad_p = _moment_gradient(seen, transition, prior)
         if loss < best[0]:
             best = (loss, transition, prior)
-        for logits, grad, m, v in zip(
-            (logits_t, logits_p), (grad_t, grad_p), first, second, strict=True
-        ):
-            m[...] = 0.9 * m + 0.1 * grad
-            v[...] = 0.999 * v + 0.001 * grad * grad
-            unbiased = np.sqrt(v / (1 - 0.999**step)) + 1e-8
-            logits -= 0.1 * (m / (1 - 0.9**step)) / unbiased
+        logits_t = logits_t - _adam_step(grad_t, moments_t, step)
+        logits_p = logits_p - _adam_step(grad_p, moments_p, step)
     return _with_absent_levels(present, best[1], best[2])
+
+
+def _adam_step(gradient: DoubleArray, moments: DoubleArray, step: int) -> DoubleArray:
+    """What Adam (rate 0.1, decays 0.9 and 0.999) subtracts; updates its two running moments."""
+    moments[0] = 0.9 * moments[0] + 0.1 * gradient
+    moments[1] = 0.999 * moments[1] + 0.001 * gradient * gradient
+    deviation = np.sqrt(moments[1] / (1 - 0.999**step)) + 1e-8
+    return np.asarray(0.1 * (moments[0] / (1 - 0.9**step)) / deviation)
 
 
 def _moment_gradient(
@@ -174,7 +178,7 @@ def _mix(state: npt.NDArray[np.uint64] | np.uint64) -> npt.NDArray[np.uint64]:
 
 
 def error_rates(transition: DoubleArray, prior: DoubleArray, observed: DoubleArray) -> DoubleArray:
-    """(K,) e_j = 1 − P(y = j | ỹ = j), kept inside the paper's limits; NaN for an absent level."""
+    """(K,) e_j = 1 − P(y = j | ỹ = j) inside the paper's limits; NaN for an absent level."""
     rates = np.full(len(prior), np.nan)
     for j in np.flatnonzero((observed > 0) & (prior > 0)):
         rate = 1.0 - min(transition[j, j] * prior[j] / observed[j], 1.0)
@@ -233,7 +237,7 @@ def _histogram(
     k: int,
     num_levels: int,
 ) -> tuple[DoubleArray, bool]:
-    """Row n's L2-normalised vote over the levels, and whether all counted neighbours agree with it."""
+    """Row n's L2-normalised vote over the levels, and whether all counted neighbours agree."""
     counted = [place for place, m in enumerate(neighbours) if inside[m]][: k - 1]
     weights = similarities[counted].astype(np.float64)
     histogram = np.zeros(num_levels)
@@ -246,7 +250,7 @@ def _histogram(
 
 
 def _own_weight(weights: DoubleArray) -> float:
-    """1 − (2·δ1 − δ2), δ the distances to the first two counted neighbours (δ2 = δ1 if there is one)."""
+    """1 − (2·δ1 − δ2), distances to the first two counted neighbours (δ2 = δ1 if there is one)."""
     if len(weights) == 0:
         return 1.0
     first = 1.0 - weights[0]

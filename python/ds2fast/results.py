@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -104,7 +103,8 @@ class Curation:
     misrated : (N,) bool
         Rows whose given score is more likely wrong than right.
     suggested : (N,) int64
-        The score that the neighbours suggest; the given one where no round flagged the row, −1 unrated.
+        The score that the neighbours suggest; the given one where no round flagged the row, −1
+        unrated.
     confidence : (N,) float64
         The paper's product, max q_n · error_probability_n. Not a calibrated probability.
     error_probability : (N,) float64
@@ -128,13 +128,3 @@ class Curation:
     def corrected(self) -> BoolArray:
         """(N,) bool: misrated rows whose suggestion was taken (confidence ≥ `min_confidence`)."""
         return self.misrated & (self.confidence >= self.min_confidence)
-
-
-@dataclass(frozen=True, eq=False)
-class Diagnosis:
-    """Is the judge any good? The estimate of T and what it rests on, without a selection."""
-
-    num_rows: int
-    num_rated: int
-    transition: TransitionEstimate
-    timings: Mapping[str, float] = field(default_factory=dict)

@@ -11,9 +11,7 @@ from ds2fast.errors import InputError, InputTypeError
 from ds2fast.results import IntArray
 
 
-def dual_sort(
-    scores: npt.ArrayLike, long_tail: npt.ArrayLike, n: int | None = None
-) -> IntArray:
+def dual_sort(scores: npt.ArrayLike, long_tail: npt.ArrayLike, n: int | None = None) -> IntArray:
     """Rows by score descending, then long-tail score descending, then index ascending; the first n.
 
     Parameters
@@ -33,7 +31,8 @@ def dual_sort(
     Raises
     ------
     InputError
-        Arrays of other shapes or lengths; a long-tail score that is not finite; n beyond the rated rows.
+        Arrays of other shapes or lengths; a long-tail score that is not finite; n beyond the rated
+        rows.
 
     Examples
     --------

@@ -14,7 +14,7 @@ _CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
 
 
 def resolve_threads(threads: int | None) -> int:
-    """Number of threads to use: the given one, or what affinity and cgroup allow where it is None."""
+    """Number of threads to use: the given one, or what affinity and cgroup allow for None."""
     if threads is None:
         return available_threads()
     if isinstance(threads, bool) or not hasattr(threads, "__index__"):

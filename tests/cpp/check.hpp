@@ -1,6 +1,7 @@
 #pragma once
 
-// A test harness of a page: TEST(name) { CHECK(condition); } in any number of files of one executable.
+// A test harness of a page: TEST(name) { CHECK(condition); } in any number of files of one
+// executable.
 
 #include <cstdio>
 #include <exception>
@@ -55,14 +56,14 @@ inline int run_all() {
 }  // namespace check
 
 #define CHECK(condition) check::report(static_cast<bool>(condition), #condition, __FILE__, __LINE__)
-#define CHECK_THROWS(statement, type)                                    \
-  do {                                                                   \
-    bool caught = false;                                                 \
-    try {                                                                \
-      statement;                                                         \
-    } catch (const type&) {                                              \
-      caught = true;                                                     \
-    }                                                                    \
+#define CHECK_THROWS(statement, type)                                       \
+  do {                                                                      \
+    bool caught = false;                                                    \
+    try {                                                                   \
+      statement;                                                            \
+    } catch (const type&) {                                                 \
+      caught = true;                                                        \
+    }                                                                       \
     check::report(caught, #statement " throws " #type, __FILE__, __LINE__); \
   } while (false)
 #define TEST(name)                                              \

@@ -1,2 +1,217 @@
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <mutex>
+#include <set>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
 #include "check.hpp"
-TEST(placeholder) { CHECK(true); }
+#include "core/parallel_for.hpp"
+#include "knn/exact_search.hpp"
+#include "knn/packed_rows.hpp"
+#include "knn/pair_schedule.hpp"
+#include "random_rows.hpp"
+
+namespace {
+
+using ds2fast::MatrixView;
+using ds2fast::SilentMonitor;
+using ds2fast::VectorView;
+namespace knn = ds2fast::knn;
+namespace simd = ds2fast::simd;
+
+struct Graph {
+  std::vector<std::int32_t> ids;
+  std::vector<float> similarities;
+};
+
+struct Pool {
+  std::vector<float> values;
+  std::size_t n;
+  std::size_t d;
+
+  MatrixView<const float> view() const { return {values.data(), n, d}; }
+};
+
+Graph search(const Pool& pool, std::size_t k, std::size_t threads, simd::Level level) {
+  const simd::KernelTable& kernels = simd::kernels(level);
+  SilentMonitor monitor;
+  std::vector<double> norms(pool.n);
+  knn::row_norms(pool.view(), threads, kernels, monitor, {norms.data(), norms.size()});
+  Graph graph{std::vector<std::int32_t>(pool.n * k), std::vector<float>(pool.n * k)};
+  knn::exact_search(pool.view(), {norms.data(), norms.size()}, threads, kernels, monitor,
+                    {graph.ids.data(), pool.n, k}, {graph.similarities.data(), pool.n, k});
+  return graph;
+}
+
+/// Every similarity in long double, ties by id: the truth that needs no bound.
+Graph brute_force(const Pool& pool, std::size_t k) {
+  Graph graph;
+  const auto dot = [&](std::size_t i, std::size_t j) {
+    long double sum = 0.0L;
+    for (std::size_t c = 0; c < pool.d; ++c) {
+      sum += static_cast<long double>(pool.values[i * pool.d + c]) * pool.values[j * pool.d + c];
+    }
+    return sum;
+  };
+  for (std::size_t i = 0; i < pool.n; ++i) {
+    std::vector<std::pair<long double, std::int32_t>> all;
+    for (std::size_t j = 0; j < pool.n; ++j) {
+      if (j != i) {
+        all.emplace_back(-dot(i, j) / std::sqrt(dot(i, i) * dot(j, j)),
+                         static_cast<std::int32_t>(j));
+      }
+    }
+    std::sort(all.begin(), all.end());
+    for (std::size_t place = 0; place < k; ++place) {
+      graph.ids.push_back(all[place].second);
+      graph.similarities.push_back(static_cast<float>(-all[place].first));
+    }
+  }
+  return graph;
+}
+
+bool same(const Graph& x, const Graph& y) {
+  return x.ids == y.ids && std::memcmp(x.similarities.data(), y.similarities.data(),
+                                       x.similarities.size() * sizeof(float)) == 0;
+}
+
+TEST(equals_brute_force_at_every_level_and_thread_count) {
+  const std::size_t shapes[][3] = {
+      {2, 3, 1}, {49, 5, 48}, {97, 33, 7}, {500, 20, 10}, {801, 130, 17}};
+  for (const auto& shape : shapes) {
+    const Pool pool{random_values(shape[0] * shape[1], 11), shape[0], shape[1]};
+    const Graph expected = brute_force(pool, shape[2]);
+    for (const simd::Level level : simd::available_levels()) {
+      for (const std::size_t threads : {1U, 2U, 7U}) {
+        const Graph graph = search(pool, shape[2], threads, level);
+        CHECK(graph.ids == expected.ids);
+        bool close = true;
+        for (std::size_t i = 0; i < graph.similarities.size(); ++i) {
+          // One float32 rounding of either side.
+          close = close && std::abs(graph.similarities[i] - expected.similarities[i]) <= 0x1p-23F;
+        }
+        CHECK(close);
+      }
+    }
+  }
+}
+
+TEST(identical_rows_tie_by_id) {
+  const std::size_t n = 700;
+  Pool pool{std::vector<float>(n * 4, 0.25F), n, 4};
+  for (const simd::Level level : simd::available_levels()) {
+    const Graph graph = search(pool, 3, 2, level);
+    bool smallest = true;
+    for (std::size_t row = 0; row < n; ++row) {
+      std::int32_t next = 0;
+      for (std::size_t place = 0; place < 3; ++place, ++next) {
+        next += next == static_cast<std::int32_t>(row);
+        smallest = smallest && graph.ids[row * 3 + place] == next;
+      }
+    }
+    CHECK(smallest);
+  }
+}
+
+TEST(near_ties_that_float32_cannot_tell_apart_are_ranked_in_float64) {
+  // Rows on an arc of 1e-5 around one direction: their float32 products are nearly all equal.
+  const std::size_t n = 600;
+  Pool pool{std::vector<float>(n * 2), n, 2};
+  for (std::size_t i = 0; i < n; ++i) {
+    pool.values[2 * i] = 1.0F;
+    pool.values[2 * i + 1] = 1e-8F * static_cast<float>((i * 7919) % n + 1);
+  }
+  const Graph expected = search(pool, 5, 1, simd::Level::kBaseline);
+  for (const simd::Level level : simd::available_levels()) {
+    CHECK(same(search(pool, 5, 3, level), expected));
+  }
+}
+
+TEST(the_error_bound_holds_on_packed_rows) {
+  for (const std::size_t depth : {3U, 384U, 2000U}) {
+    const Pool pool{random_values(96 * depth, 12), 96, depth};
+    SilentMonitor monitor;
+    std::vector<double> norms(pool.n);
+    const simd::KernelTable& kernels = simd::kernels(simd::Level::kBaseline);
+    knn::row_norms(pool.view(), 1, kernels, monitor, {norms.data(), norms.size()});
+    const knn::PackedRows packed(pool.view(), {norms.data(), norms.size()}, 2, monitor);
+    CHECK(packed.num_panels() == 2);
+    std::vector<float> products(simd::kTileSize);
+    for (const simd::Level level : simd::available_levels()) {
+      simd::kernels(level).tile_products(packed.panel(0), packed.panel(1), depth, products.data());
+      bool within = true;
+      for (std::size_t r = 0; r < simd::kPanelRows; ++r) {
+        for (std::size_t c = 0; c < simd::kPanelRows; ++c) {
+          const std::size_t other = simd::kPanelRows + c;
+          const double cosine =
+              kernels.exact_dot(pool.view().row(r), pool.view().row(other), depth) /
+              (norms[r] * norms[other]);
+          within = within &&
+                   std::abs(products[r * simd::kPanelRows + c] - cosine) <= packed.error_bound();
+        }
+      }
+      CHECK(within);
+    }
+  }
+}
+
+TEST(the_schedule_hands_out_every_pair_once) {
+  for (std::size_t blocks = 1; blocks < 12; ++blocks) {
+    knn::PairSchedule schedule(blocks);
+    std::set<std::pair<std::size_t, std::size_t>> pairs;
+    for (std::size_t i = 0; i < schedule.num_pairs(); ++i) {
+      const auto lease = schedule.acquire();
+      CHECK(lease.pair().a <= lease.pair().b && lease.pair().b < blocks);
+      pairs.insert({lease.pair().a, lease.pair().b});
+    }
+    CHECK(schedule.num_pairs() == blocks * (blocks + 1) / 2);
+    CHECK(pairs.size() == schedule.num_pairs());
+  }
+}
+
+TEST(no_block_is_in_two_hands_at_once) {
+  constexpr std::size_t kBlocks = 9;
+  knn::PairSchedule schedule(kBlocks);
+  std::vector<int> holders(kBlocks);
+  bool alone = true;
+  std::mutex mutex;
+  SilentMonitor monitor;
+  ds2fast::parallel_for(schedule.num_pairs(), 4, monitor, [&](std::size_t, std::size_t) {
+    const auto lease = schedule.acquire();
+    const auto pair = lease.pair();
+    const auto hold = [&](int change) {
+      const std::lock_guard<std::mutex> lock(mutex);
+      holders[pair.a] += change;
+      if (pair.b != pair.a) {
+        holders[pair.b] += change;
+      }
+      alone = alone && holders[pair.a] <= 1 && holders[pair.b] <= 1;
+    };
+    hold(1);
+    hold(-1);
+  });
+  CHECK(alone);
+}
+
+class StopAtOnce final : public ds2fast::Monitor {
+ public:
+  void poll(std::size_t, std::size_t) override { throw std::runtime_error("stop"); }
+};
+
+TEST(a_search_can_be_stopped) {
+  const Pool pool{random_values(3000 * 64, 13), 3000, 64};
+  std::vector<double> norms(pool.n, 1.0);
+  std::vector<std::int32_t> ids(pool.n * 5);
+  std::vector<float> similarities(pool.n * 5);
+  StopAtOnce monitor;
+  CHECK_THROWS(knn::exact_search(pool.view(), {norms.data(), norms.size()}, 3,
+                                 simd::kernels(simd::active_level()), monitor,
+                                 {ids.data(), pool.n, 5}, {similarities.data(), pool.n, 5}),
+               std::runtime_error);
+}
+
+}  // namespace

@@ -15,8 +15,8 @@ namespace py = pybind11;
 template <typename T>
 using Array = py::array_t<T, py::array::c_style>;
 
-/// Throws ValueError where the array's shape is not as a kernel needs it; the Python stages have told the
-/// user more by then.
+/// Throws ValueError where the array's shape is not as a kernel needs it; the Python stages have
+/// told the user more by then.
 inline void require(bool condition, const char* expected) {
   if (!condition) {
     throw py::value_error(std::string("_core: expected ") + expected);

@@ -16,9 +16,8 @@ Array<double> row_norms(const Array<float>& embeddings, std::size_t threads,
   Array<double> norms(static_cast<py::ssize_t>(rows.rows));
   const auto out = mutable_vector_view(norms);
   const simd::KernelTable& kernels = simd::kernels(simd::active_level());
-  run_kernel(progress, [&](Monitor& monitor) {
-    knn::row_norms(rows, threads, kernels, monitor, out);
-  });
+  run_kernel(progress,
+             [&](Monitor& monitor) { knn::row_norms(rows, threads, kernels, monitor, out); });
   return norms;
 }
 
@@ -45,9 +44,10 @@ py::tuple exact_knn(const Array<float>& embeddings, const Array<double>& norms, 
 }  // namespace
 
 void register_knn(py::module_& module) {
-  module.def("row_norms", &row_norms, py::arg("embeddings").noconvert(), py::arg("threads"),
-             py::arg("progress") = py::none(),
-             "Norms (N,) float64 of rows (N, d) float32; not finite for a row with NaN or infinity.");
+  module.def(
+      "row_norms", &row_norms, py::arg("embeddings").noconvert(), py::arg("threads"),
+      py::arg("progress") = py::none(),
+      "Norms (N,) float64 of rows (N, d) float32; not finite for a row with NaN or infinity.");
   module.def("exact_knn", &exact_knn, py::arg("embeddings").noconvert(),
              py::arg("norms").noconvert(), py::arg("k"), py::arg("threads"),
              py::arg("progress") = py::none(),

@@ -8,8 +8,8 @@ namespace ds2fast::bindings {
 
 namespace py = pybind11;
 
-/// Takes the GIL, lets Python handle signals (Ctrl-C) and tells the progress callable (done, total), or
-/// nothing where it is None. What either raises stops the kernel and reaches the caller.
+/// Takes the GIL, lets Python handle signals (Ctrl-C) and tells the progress callable (done,
+/// total), or nothing where it is None. What either raises stops the kernel and reaches the caller.
 class PythonMonitor final : public Monitor {
  public:
   explicit PythonMonitor(py::object progress) : progress_(std::move(progress)) {}

@@ -4,7 +4,8 @@
 
 namespace ds2fast {
 
-/// Hears how far a kernel is, and may stop it by throwing. Only the thread that called the kernel polls it.
+/// Hears how far a kernel is, and may stop it by throwing. Only the thread that called the kernel
+/// polls it.
 class Monitor {
  public:
   Monitor() = default;
@@ -22,8 +23,9 @@ class SilentMonitor final : public Monitor {
   void poll(std::size_t /*done*/, std::size_t /*total*/) override {}
 };
 
-/// One phase of a kernel that has several: its tasks count from `first`, each as one unit of `total`; a phase
-/// that is a small share of the work stands still at `first` (it is polled, so that it can be stopped).
+/// One phase of a kernel that has several: its tasks count from `first`, each as one unit of
+/// `total`; a phase that is a small share of the work stands still at `first` (it is polled, so
+/// that it can be stopped).
 class PhaseMonitor final : public Monitor {
  public:
   enum class Counts { kTasks, kNothing };

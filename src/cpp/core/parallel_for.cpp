@@ -52,7 +52,8 @@ class Crew {
     all_signed_off_.notify_one();
   }
 
-  /// True once `count` workers have signed off; false if that did not happen within one poll interval.
+  /// True once `count` workers have signed off; false if that did not happen within one poll
+  /// interval.
   bool wait_for_sign_off(std::size_t count) {
     std::unique_lock<std::mutex> lock(mutex_);
     return all_signed_off_.wait_for(lock, kPollInterval, [&] { return signed_off_ == count; });

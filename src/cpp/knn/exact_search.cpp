@@ -38,7 +38,8 @@ class TileDriver {
     none_.fill(std::numeric_limits<float>::infinity());
   }
 
-  /// All pairs of panels of two blocks, [a, a_end) and [b, b_end); each once where they are the same.
+  /// All pairs of panels of two blocks, [a, a_end) and [b, b_end); each once where they are the
+  /// same.
   void multiply_blocks(std::size_t a, std::size_t a_end, std::size_t b, std::size_t b_end,
                        Workspace& work) const {
     for (std::size_t p = a; p < a_end; ++p) {
@@ -55,8 +56,7 @@ class TileDriver {
     kernels_.tile_products(packed_.panel(p), packed_.panel(q), packed_.depth(),
                            work.products.data());
     // A panel with itself holds each pair twice, so its rows alone see all.
-    const float* column_thresholds =
-        p == q ? none_.data() : reservoirs_.thresholds(first_column);
+    const float* column_thresholds = p == q ? none_.data() : reservoirs_.thresholds(first_column);
     const std::size_t count =
         kernels_.scan_tile(work.products.data(), reservoirs_.thresholds(first_row),
                            column_thresholds, work.codes.data());
@@ -114,18 +114,17 @@ void multiply_all_pairs(const TileDriver& driver, const Blocks& blocks, PairSche
 void rank_candidates(const Reservoirs& reservoirs, std::size_t num_threads, Monitor& monitor,
                      MatrixView<std::int32_t> ids, MatrixView<float> similarities) {
   constexpr std::size_t kChunk = 256;
-  parallel_chunks(ids.rows, kChunk, num_threads, monitor,
-                  [&](std::size_t begin, std::size_t end, std::size_t) {
-                    std::vector<RankedNeighbour> nearest;
-                    for (std::size_t row = begin; row < end; ++row) {
-                      reservoirs.finish(row, nearest);
-                      for (std::size_t place = 0; place < nearest.size(); ++place) {
-                        ids.row(row)[place] = nearest[place].id;
-                        similarities.row(row)[place] =
-                            static_cast<float>(nearest[place].similarity);
-                      }
-                    }
-                  });
+  parallel_chunks(
+      ids.rows, kChunk, num_threads, monitor, [&](std::size_t begin, std::size_t end, std::size_t) {
+        std::vector<RankedNeighbour> nearest;
+        for (std::size_t row = begin; row < end; ++row) {
+          reservoirs.finish(row, nearest);
+          for (std::size_t place = 0; place < nearest.size(); ++place) {
+            ids.row(row)[place] = nearest[place].id;
+            similarities.row(row)[place] = static_cast<float>(nearest[place].similarity);
+          }
+        }
+      });
 }
 
 }  // namespace

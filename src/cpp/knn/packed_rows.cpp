@@ -39,9 +39,10 @@ PackedRows::PackedRows(MatrixView<const float> rows, VectorView<const double> no
 }
 
 double PackedRows::error_bound() const {
-  // u = 2^-24. The float32 sum: depth * u / (1 - depth * u) times the norms of the packed rows; packing
-  // rounds each value by at most u of itself, twice a product: 2u; the float64 norm and dot add less than
-  // 2^-40, and underflow less than depth * 2^-125. Two more u cover these and the (1 + u)^2 of the norms.
+  // u = 2^-24. The float32 sum: depth * u / (1 - depth * u) times the norms of the packed rows;
+  // packing rounds each value by at most u of itself, twice a product: 2u; the float64 norm and dot
+  // add less than 2^-40, and underflow less than depth * 2^-125. Two more u cover these and the (1
+  // + u)^2 of the norms.
   const double unit = std::ldexp(1.0, -24);
   const double depth = static_cast<double>(depth_);
   return (depth / (1.0 - depth * unit) + 4.0) * unit;

@@ -9,8 +9,8 @@
 
 namespace ds2fast::knn {
 
-/// Euclidean norms of the rows in float64, by simd::ExactDot: the same bits at every level. A row that
-/// holds NaN or infinity gets a norm that is not finite, a zero row 0.
+/// Euclidean norms of the rows in float64, by simd::ExactDot: the same bits at every level. A row
+/// that holds NaN or infinity gets a norm that is not finite, a zero row 0.
 void row_norms(MatrixView<const float> rows, std::size_t num_threads,
                const simd::KernelTable& kernels, Monitor& monitor, VectorView<double> norms);
 
@@ -27,7 +27,8 @@ class PackedRows {
   std::size_t num_panels() const { return num_panels_; }
   std::size_t depth() const { return depth_; }
 
-  /// No product of two packed rows by simd::TileProducts is farther than this from the cosine of the rows.
+  /// No product of two packed rows by simd::TileProducts is farther than this from the cosine of
+  /// the rows.
   double error_bound() const;
 
  private:

@@ -9,7 +9,8 @@ PairSchedule::PairSchedule(std::size_t num_blocks) : busy_(num_blocks) {
   for (std::size_t block = 0; block < num_blocks; ++block) {
     pairs_.push_back({block, block});
   }
-  // Circle method: seat `last` stays, the others turn by one a round; seat num_blocks is a bye if odd.
+  // Circle method: seat `last` stays, the others turn by one a round; seat num_blocks is a bye if
+  // odd.
   const std::size_t seats = num_blocks + num_blocks % 2;
   const std::size_t last = seats - 1;
   for (std::size_t round = 0; round + 1 < seats; ++round) {

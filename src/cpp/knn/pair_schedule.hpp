@@ -7,8 +7,9 @@
 
 namespace ds2fast::knn {
 
-/// Hands out all pairs (a, b), a <= b, of blocks so that no block is in two hands at once: each pair feeds
-/// the candidates of both its blocks. First the pairs of a block with itself, then the rounds of a tournament.
+/// Hands out all pairs (a, b), a <= b, of blocks so that no block is in two hands at once: each
+/// pair feeds the candidates of both its blocks. First the pairs of a block with itself, then the
+/// rounds of a tournament.
 class PairSchedule {
  public:
   struct Pair {
@@ -34,7 +35,8 @@ class PairSchedule {
 
   std::size_t num_pairs() const { return pairs_.size(); }
 
-  /// The next pair whose blocks are both free; waits for one. To be called num_pairs() times in all.
+  /// The next pair whose blocks are both free; waits for one. To be called num_pairs() times in
+  /// all.
   Lease acquire();
 
  private:

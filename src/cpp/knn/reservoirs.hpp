@@ -8,13 +8,13 @@
 
 namespace ds2fast::knn {
 
-/// Per row, the candidates that may still be among its k nearest, and the approximate similarity that a
-/// further candidate must reach.
+/// Per row, the candidates that may still be among its k nearest, and the approximate similarity
+/// that a further candidate must reach.
 ///
-/// Approximate similarities lie within `error_bound` of the exact ones. If the k-th best approximate one
-/// is s, then k rows are at least s - error_bound similar, so whatever is approximately less than
-/// s - 2 error_bound cannot be a neighbour: dropping it loses nothing. Rows are independent of each other;
-/// two threads may work on different rows at once.
+/// Approximate similarities lie within `error_bound` of the exact ones. If the k-th best
+/// approximate one is s, then k rows are at least s - error_bound similar, so whatever is
+/// approximately less than s - 2 error_bound cannot be a neighbour: dropping it loses nothing. Rows
+/// are independent of each other; two threads may work on different rows at once.
 class Reservoirs {
  public:
   Reservoirs(std::size_t num_rows, std::size_t k, double error_bound, const ExactRanking& ranking);

@@ -8,9 +8,9 @@
 
 namespace ds2fast::selection {
 
-/// The first `count` rows by score descending, then long-tail score descending, then index ascending. Rows
-/// with a score below 0 or NaN are unrated and left out, so fewer may come back. Only the rows that are
-/// returned are sorted in full.
+/// The first `count` rows by score descending, then long-tail score descending, then index
+/// ascending. Rows with a score below 0 or NaN are unrated and left out, so fewer may come back.
+/// Only the rows that are returned are sorted in full.
 std::vector<std::int64_t> dual_sort(VectorView<const double> scores,
                                     VectorView<const float> long_tail, std::size_t count);
 

@@ -15,8 +15,8 @@ constexpr std::size_t kTileSize = kPanelRows * kPanelRows;
 ///
 /// Layout: a panel is (depth, 48) float32, value k of row r at [k * 48 + r]; `products` is (48, 48)
 /// float32, row r of `rows` and column c of `columns` at [r * 48 + c].
-/// Accumulator: float32, one chain over k in ascending order, so for unit rows the error of a product is
-/// at most depth * 2^-24 / (1 - depth * 2^-24) (Higham, section 3.1).
+/// Accumulator: float32, one chain over k in ascending order, so for unit rows the error of a
+/// product is at most depth * 2^-24 / (1 - depth * 2^-24) (Higham, section 3.1).
 using TileProducts = void (*)(const float* rows, const float* columns, std::size_t depth,
                               float* products);
 
@@ -27,7 +27,8 @@ using ScanTile = std::size_t (*)(const float* products, const float* row_thresho
 
 /// Inner product of two float32 rows in float64. Every product is exact; the sums run in 16 lanes
 /// (lane l adds k = l, l + 16, ... in ascending order), which are then folded 8 + 8, 4 + 4, 2 + 2,
-/// 1 + 1, so every unit gives the same bits. Error at most (depth / 16 + 5) * 2^-53 * sum |x_k y_k|.
+/// 1 + 1, so every unit gives the same bits. Error at most (depth / 16 + 5) * 2^-53 * sum |x_k
+/// y_k|.
 using ExactDot = double (*)(const float* x, const float* y, std::size_t depth);
 
 /// The kernels of one instruction set. Only plain pointers cross into its translation unit.

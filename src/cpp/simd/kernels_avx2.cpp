@@ -1,4 +1,5 @@
-// Kernels for AVX2 with FMA. No library code beyond intrinsics: what is inlined here must not be shared.
+// Kernels for AVX2 with FMA. No library code beyond intrinsics: what is inlined here must not be
+// shared.
 
 #include <immintrin.h>
 
@@ -74,7 +75,9 @@ std::size_t scan_tile(const float* products, const float* row_thresholds,
   return count;
 }
 
-__m256d widen(const float* from) { return _mm256_cvtps_pd(_mm_loadu_ps(from)); }
+__m256d widen(const float* from) {
+  return _mm256_cvtps_pd(_mm_loadu_ps(from));
+}
 
 double exact_dot(const float* x, const float* y, std::size_t depth) {
   __m256d sum[4] = {_mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd(),

@@ -1,4 +1,5 @@
-// Kernels for the target's baseline: SSE2 on x86-64, NEON on arm64. The compiler's vector types give both.
+// Kernels for the target's baseline: SSE2 on x86-64, NEON on arm64. The compiler's vector types
+// give both.
 
 #include "simd/kernel_table.hpp"
 
@@ -9,7 +10,8 @@ using Float4 = float __attribute__((vector_size(16)));
 
 constexpr std::size_t kRows = 4;
 constexpr std::size_t kColumns = 8;
-// Values of the panels that a pass over the tile keeps in the first-level cache: 2 * 48 * 128 floats.
+// Values of the panels that a pass over the tile keeps in the first-level cache: 2 * 48 * 128
+// floats.
 constexpr std::size_t kDepthBlock = 128;
 
 Float4 load(const float* from) {
@@ -18,7 +20,9 @@ Float4 load(const float* from) {
   return value;
 }
 
-void store(float* to, Float4 value) { __builtin_memcpy(to, &value, sizeof value); }
+void store(float* to, Float4 value) {
+  __builtin_memcpy(to, &value, sizeof value);
+}
 
 void add_products(const float* rows, const float* columns, std::size_t depth, float* products) {
   Float4 sum[kRows][2];

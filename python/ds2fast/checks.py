@@ -1,0 +1,160 @@
+"""Checks of scores, graphs and estimates that several stages share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ds2fast.arguments import as_count
+from ds2fast.errors import InputError, InputTypeError
+from ds2fast.graph import KnnGraph
+from ds2fast.results import BoolArray, IntArray, TransitionEstimate
+
+MAX_LEVELS = 64
+"""Most score levels that the stages take: the agreement counts hold K³ numbers."""
+
+UNRATED = -1
+
+
+def check_scores(scores: npt.ArrayLike, num_rows: int) -> IntArray:
+    """`scores` as (N,) int64 with −1 for unrated rows (None, NaN, −1), at least one of them rated.
+
+    Raises
+    ------
+    InputTypeError
+        Words, bools or complex numbers.
+    InputError
+        Another length than the graph's; a fraction, an infinity, a value outside [−1, 63]; no rated
+        row.
+    """
+    values = _as_numbers(np.asarray(scores))
+    if values.shape != (num_rows,):
+        raise InputError(
+            f"scores: expected shape ({num_rows},), one score a row of the graph, "
+            f"got {values.shape}"
+        )
+    if np.issubdtype(values.dtype, np.floating):
+        values = np.where(np.isnan(values), UNRATED, values)
+        _refuse_scores(values, values % 1 != 0, "whole numbers (or NaN for unrated)")
+    _refuse_scores(
+        values,
+        (values < UNRATED) | (values >= MAX_LEVELS),
+        f"levels 0 to {MAX_LEVELS - 1} (or −1 for unrated)",
+    )
+    levels = values.astype(np.int64)
+    if not (levels >= 0).any():
+        raise InputError(f"scores: expected rated rows, got {num_rows} unrated ones")
+    return levels
+
+
+def _as_numbers(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if values.dtype == object:
+        other = [v for v in values.ravel() if v is not None and not _is_number(v)]
+        if other:
+            raise InputTypeError(f"scores: expected numbers, got {other[0]!r}")
+        return values.astype(np.float64)
+    if not (np.issubdtype(values.dtype, np.integer) or np.issubdtype(values.dtype, np.floating)):
+        raise InputTypeError(f"scores: expected numbers, got dtype {values.dtype}")
+    return values
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(
+        value, bool | np.complexfloating
+    )
+
+
+def _refuse_scores(values: npt.NDArray[Any], bad: BoolArray, expected: str) -> None:
+    if bad.any():
+        row = int(bad.argmax())
+        raise InputError(
+            f"scores: expected {expected}; row {row} holds {values[row]} "
+            f"({int(bad.sum())} such rows in all)"
+        )
+
+
+def check_num_levels(num_levels: int | None, levels: IntArray) -> int:
+    """K: the given number where every score fits in it, else max + 1; two levels must be present.
+
+    Raises
+    ------
+    InputError
+        Fewer than two levels among the scores; a score that is not below `num_levels`.
+    """
+    present = np.unique(levels[levels >= 0])
+    if len(present) < 2:
+        raise InputError(
+            f"scores: expected at least two different levels, got only level {present[0]} "
+            f"in {int((levels >= 0).sum())} rated rows"
+        )
+    if num_levels is None:
+        return int(present[-1]) + 1
+    count = as_count(num_levels, "num_levels", minimum=2)
+    if count > MAX_LEVELS:
+        raise InputError(f"num_levels: expected at most {MAX_LEVELS}, got {count}")
+    _refuse_scores(levels, levels >= count, f"values below num_levels ({count})")
+    return count
+
+
+def check_graph(graph: KnnGraph) -> KnnGraph:
+    """`graph` where kernels may read its arrays without looking: types, shapes, row numbers.
+
+    Raises
+    ------
+    InputTypeError
+        Not a `KnnGraph`.
+    InputError
+        Arrays of other types or shapes, or row numbers outside [0, N).
+    """
+    if not isinstance(graph, KnnGraph):
+        raise InputTypeError(f"graph: expected a KnnGraph, got {type(graph).__name__}")
+    ids, similarities = graph.indices, graph.similarities
+    if ids.dtype != np.int32 or similarities.dtype != np.float32:
+        raise InputError(
+            "graph: expected int32 indices and float32 similarities "
+            f"(KnnGraph.from_arrays makes them), got {ids.dtype} and {similarities.dtype}"
+        )
+    if ids.ndim != 2 or ids.shape != similarities.shape or ids.size == 0:
+        raise InputError(
+            "graph: expected indices and similarities of one shape (N, k), "
+            f"got {ids.shape} and {similarities.shape}"
+        )
+    if ids.min() < 0 or ids.max() >= len(ids):
+        raise InputError(
+            f"graph: expected row numbers in [0, {len(ids)}), got {ids.min()} to {ids.max()}"
+        )
+    return graph
+
+
+def check_estimate(estimate: TransitionEstimate, levels: IntArray) -> TransitionEstimate:
+    """`estimate` where it has a place for every score.
+
+    Raises
+    ------
+    InputTypeError
+        Not a `TransitionEstimate`.
+    InputError
+        Arrays that do not fit each other or hold NaN; fewer levels than the scores have.
+    """
+    if not isinstance(estimate, TransitionEstimate):
+        raise InputTypeError(
+            f"estimate: expected a TransitionEstimate, got {type(estimate).__name__}"
+        )
+    k = estimate.num_levels
+    arrays = (estimate.transition_matrix, estimate.prior, estimate.observed)
+    shapes = tuple(array.shape for array in arrays)
+    if not 1 <= k <= MAX_LEVELS or shapes != ((k, k), (k,), (k,)):
+        raise InputError(
+            "estimate: expected transition_matrix (K, K), prior (K,) and observed (K,), "
+            f"K at most {MAX_LEVELS}, got shapes {shapes}"
+        )
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise InputError("estimate: expected finite T, prior and observed shares, got NaN or inf")
+    if levels.max() >= k:
+        raise InputError(
+            f"estimate: expected one made with all score levels (0 to {levels.max()}), "
+            f"got one of {k} levels"
+        )
+    return estimate

@@ -1,0 +1,101 @@
+"""ONNX graphs that were made from checkpoints, kept in the user's cache folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from ds2fast.errors import InputTypeError, OutputError
+
+CacheDir = str | os.PathLike[str] | Literal[False] | None
+"""A folder; None is `DS2FAST_CACHE_DIR` or the user's cache folder; False keeps nothing."""
+
+ENVIRONMENT_VARIABLE = "DS2FAST_CACHE_DIR"
+
+
+def resolve_cache_dir(cache_dir: CacheDir) -> Path | None:
+    """Folder to keep files in, or None to keep none."""
+    if cache_dir is False:
+        return None
+    if cache_dir is None:
+        return _user_cache_dir()
+    if isinstance(cache_dir, bool) or not isinstance(cache_dir, str | os.PathLike):
+        raise InputTypeError(
+            f"cache_dir: expected a folder, None or False, got {type(cache_dir).__name__}"
+        )
+    return Path(cache_dir).expanduser()
+
+
+def _user_cache_dir() -> Path:
+    if chosen := os.environ.get(ENVIRONMENT_VARIABLE):
+        return Path(chosen).expanduser()
+    if sys.platform == "darwin":
+        return Path("~/Library/Caches/ds2fast").expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ds2fast"
+
+
+class GraphCache:
+    """Keeps each graph beside its hash, and gives back only what still has that hash."""
+
+    def __init__(self, cache_dir: CacheDir) -> None:
+        root = resolve_cache_dir(cache_dir)
+        self._folder = None if root is None else root / "encoders"
+        self._asked_for = cache_dir is not None
+
+    def get_or_make(self, key: str, make: Callable[[], bytes]) -> bytes:
+        """Return the kept graph, or make and keep it.
+
+        Raises
+        ------
+        OutputError
+            Where the folder that the caller named cannot be written. The user's own cache folder
+            is a convenience: where it cannot be written, the graph is made each time.
+        """
+        kept = self._load(key)
+        if kept is not None:
+            return kept
+        graph = make()
+        try:
+            self._store(key, graph)
+        except OSError as error:
+            if self._asked_for:
+                raise OutputError(
+                    f"cache_dir: expected a folder that can be written, got {self._folder}: {error}"
+                ) from error
+        return graph
+
+    def _load(self, key: str) -> bytes | None:
+        if self._folder is None:
+            return None
+        try:
+            graph = (self._folder / f"{key}.onnx").read_bytes()
+            expected = (self._folder / f"{key}.sha256").read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            return None
+        return graph if hashlib.sha256(graph).hexdigest() == expected else None
+
+    def _store(self, key: str, graph: bytes) -> None:
+        if self._folder is None:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        _write(self._folder / f"{key}.onnx", graph)
+        _write(self._folder / f"{key}.sha256", hashlib.sha256(graph).hexdigest().encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write under a temporary name, then rename: a reader sees the whole file or none."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as file:
+        partial = Path(file.name)
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise

@@ -1,0 +1,144 @@
+"""A model's name resolved to files: a local directory, or an id of the Hugging Face hub."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ds2fast.embedding import hub
+from ds2fast.embedding.checkpoint import EncoderFiles, Pooling, read_checkpoint
+from ds2fast.errors import InputTypeError, ModelNotFoundError
+
+DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+@dataclass(frozen=True)
+class EncoderInfo:
+    """What identifies an encoder, all of it plain: `dataclasses.asdict` makes it JSON.
+
+    Attributes
+    ----------
+    name : str
+        The model's id or directory, as it was asked for.
+    revision : str or None
+        Commit of the Hugging Face repository; None for a local directory.
+    weights : str
+        Name of the weights' file.
+    weights_sha256 : str
+        Hash of that file.
+    pooling : {"mean", "cls"}
+        How token vectors become the text's vector.
+    max_tokens : int
+        Length at which texts are cut, special tokens included.
+    """
+
+    name: str
+    revision: str | None
+    weights: str
+    weights_sha256: str
+    pooling: Pooling
+    max_tokens: int
+
+
+def resolve_encoder(model: str | os.PathLike[str] = DEFAULT_MODEL) -> EncoderFiles:
+    """Find the files of an encoder.
+
+    A name that starts with `.`, `/` or `~`, or that exists, is a directory; any other is an id of
+    the Hugging Face hub. The hub's cache is looked into first, and the network is used only where
+    files are missing there.
+
+    Parameters
+    ----------
+    model : str or path
+        A directory with `model.onnx` (or `onnx/model.onnx`) and `tokenizer.json`, or a
+        sentence-transformers checkpoint in safetensors; or a Hugging Face id such as
+        `"sentence-transformers/all-MiniLM-L6-v2"`.
+
+    Returns
+    -------
+    EncoderFiles
+        Where the files are and what they say about pooling and length.
+
+    Raises
+    ------
+    ModelNotFoundError
+        Where the directory, files in it, or the hub's repository are missing or out of reach.
+    InputFileError, InputError
+        Where a settings file is broken, or asks for what is not supported.
+    """
+    name = _check_name(model)
+    if _is_path(model, name):
+        return read_checkpoint(_require_directory(name), name=name)
+    cached = hub.find_cached(name)
+    if cached is not None:
+        try:
+            return read_checkpoint(cached, name=name, revision=cached.name)
+        except ModelNotFoundError:
+            pass  # part of the files is there: the rest is downloaded
+    fetched = hub.fetch(name)
+    return read_checkpoint(fetched, name=name, revision=fetched.name)
+
+
+def encoder_info(model: str | os.PathLike[str] = DEFAULT_MODEL) -> EncoderInfo:
+    """Identify an encoder by revision and hash; for a manifest.
+
+    Parameters
+    ----------
+    model : str or path
+        As for `embed`.
+
+    Returns
+    -------
+    EncoderInfo
+        Name, revision, hash of the weights, pooling and maximum length.
+
+    Raises
+    ------
+    ModelNotFoundError, InputFileError, InputError
+        As `resolve_encoder` does.
+
+    Examples
+    --------
+    >>> from ds2fast.embedding import encoder_info
+    >>> encoder_info("./encoder").max_tokens  # doctest: +SKIP
+    256
+    """
+    files = resolve_encoder(model)
+    return EncoderInfo(
+        name=files.name,
+        revision=files.revision,
+        weights=files.weights.name,
+        weights_sha256=files.weights_sha256(),
+        pooling=files.pooling,
+        max_tokens=files.max_tokens,
+    )
+
+
+def _check_name(model: str | os.PathLike[str]) -> str:
+    if not isinstance(model, str | os.PathLike):
+        raise InputTypeError(
+            "model: expected a directory or a Hugging Face id (org/name), "
+            f"got {type(model).__name__}"
+        )
+    name = os.fspath(model)
+    if not isinstance(name, str) or not name:
+        raise ModelNotFoundError(
+            f"model: expected a directory or a Hugging Face id (org/name), got {name!r}"
+        )
+    return name
+
+
+def _is_path(model: str | os.PathLike[str], name: str) -> bool:
+    return not isinstance(model, str) or name.startswith((".", "/", "~")) or Path(name).exists()
+
+
+def _require_directory(name: str) -> Path:
+    directory = Path(name).expanduser()
+    if not directory.is_dir():
+        found = "a file" if directory.exists() else "nothing there"
+        raise ModelNotFoundError(
+            f"model {name!r}: expected a directory at {directory.absolute()}, got {found}; "
+            "pass the directory that holds the encoder, or a Hugging Face id (org/name)"
+        )
+    return directory

@@ -1,0 +1,180 @@
+"""What `select` and `diagnose` return: the stages' results side by side, and how they were made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ds2fast.errors import InputError
+from ds2fast.graph import KnnGraph
+from ds2fast.pool import Pool
+from ds2fast.results import Curation, FloatArray, IntArray, TransitionEstimate
+from ds2fast.selection import dual_sort
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where the selection ends, and so what decided it.
+
+    Attributes
+    ----------
+    score : int
+        Curated score of the last selected row.
+    above : int
+        Selected rows with a higher score: the score alone decided them.
+    at_cut : int
+        Selected rows with just this score: rarity decided which of the `candidates` they are.
+    candidates : int
+        Rated rows in the pool with this score.
+    """
+
+    score: int
+    above: int
+    at_cut: int
+    candidates: int
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """Is the judge any good? The estimate of T and what it rests on, without a selection.
+
+    Attributes
+    ----------
+    given_scores : (N,) int64
+        Scores as levels, −1 unrated.
+    graph, transition
+        Results of the stages.
+    pool : Pool or None
+        The rows, where data was given.
+    encoder : mapping or None
+        What identifies the encoder, where one ran; its precision, and how many texts were cut.
+    timings : mapping of str to float
+        Seconds by stage.
+    settings : mapping
+        Arguments in force, for the manifest.
+    """
+
+    given_scores: IntArray
+    graph: KnnGraph
+    transition: TransitionEstimate
+    pool: Pool | None = None
+    encoder: Mapping[str, Any] | None = None
+    timings: Mapping[str, float] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        from ds2fast.summary import describe_diagnosis
+
+        return describe_diagnosis(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """The selected rows, best first, and every stage's result.
+
+    Attributes
+    ----------
+    indices : (n,) int64
+        Rows of the pool, best first.
+    given_scores : (N,) int64
+        Scores as levels before curation, −1 unrated.
+    long_tail : (N,) float32
+        Rarity of each row.
+    graph, transition, curation
+        Results of the stages; `transition` is None where a curation was given.
+    pool : Pool or None
+        The rows, where data was given.
+    encoder : mapping or None
+        What identifies the encoder, where one ran; its precision, and how many texts were cut.
+    timings : mapping of str to float
+        Seconds by stage.
+    settings : mapping
+        Arguments in force, for the manifest.
+    """
+
+    indices: IntArray
+    given_scores: IntArray
+    long_tail: FloatArray
+    graph: KnnGraph
+    transition: TransitionEstimate | None
+    curation: Curation
+    pool: Pool | None = None
+    encoder: Mapping[str, Any] | None = None
+    timings: Mapping[str, float] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __str__(self) -> str:
+        from ds2fast.summary import describe_selection
+
+        return describe_selection(self)
+
+    @property
+    def curated_scores(self) -> IntArray:
+        """(N,) int64: scores after curation, −1 unrated."""
+        return self.curation.scores
+
+    @property
+    def selected(self) -> list[Any]:
+        """The selected rows as they came, best first.
+
+        Raises
+        ------
+        InputError
+            The selection was made from arrays, without rows.
+        """
+        return self._rows().take(self.indices)
+
+    @property
+    def filtered(self) -> list[Any]:
+        """All other rows, in the order of the pool; errors as for `selected`."""
+        others = np.ones(len(self.given_scores), dtype=bool)
+        others[self.indices] = False
+        return self._rows().take(np.flatnonzero(others))
+
+    @property
+    def cut(self) -> Cut:
+        """Where the selection ends: how much of it the score decided, how much rarity."""
+        scores = self.curated_scores
+        last = int(scores[self.indices[-1]])
+        above = int((scores[self.indices] > last).sum())
+        return Cut(last, above, len(self) - above, int((scores == last).sum()))
+
+    def top(self, n: int | None = None) -> Selection:
+        """The same run with another n, at once; None ranks all rated rows.
+
+        Raises
+        ------
+        InputError
+            n beyond the rated rows.
+        """
+        indices = dual_sort(self.curated_scores, self.long_tail, n)
+        return replace(self, indices=indices, settings={**self.settings, "n": len(indices)})
+
+    def save(self, directory: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write `selected.jsonl` (where there are rows), `scores.parquet` and `manifest.json`.
+
+        Each file takes its name only when it is whole. A directory that holds anything but results
+        of ours is refused; results of ours are replaced with `overwrite=True`.
+
+        Raises
+        ------
+        OutputError
+            The directory is not usable or the disk is full; old files stay as they were.
+        """
+        from ds2fast.io.save import save_selection
+
+        save_selection(self, directory, overwrite=overwrite)
+
+    def _rows(self) -> Pool:
+        if self.pool is None:
+            raise InputError(
+                "selection: expected one made from data, got one made from arrays only"
+            )
+        return self.pool

@@ -1,0 +1,447 @@
+"""`select` and `diagnose`: the stages of DS2 (arXiv 2410.10877) joined; only here are all known."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy.typing as npt
+
+from ds2fast.arguments import as_count, as_number, as_share
+from ds2fast.checks import check_estimate, check_graph
+from ds2fast.curation import curate_scores
+from ds2fast.diversity import long_tail_scores
+from ds2fast.embedding import DEFAULT_MODEL, embed, encoder_info
+from ds2fast.errors import InputError, InputTypeError
+from ds2fast.graph import KnnGraph
+from ds2fast.io.read import read
+from ds2fast.io.scores import map_scores
+from ds2fast.knn import as_embedding_rows, knn_graph
+from ds2fast.outcome import Diagnosis, Selection
+from ds2fast.pool import Pool
+from ds2fast.progress import Progress, Reporter
+from ds2fast.results import Curation, FloatArray, IntArray, TransitionEstimate
+from ds2fast.selection import dual_sort
+from ds2fast.threads import resolve_threads
+from ds2fast.transition import DEFAULT_SOLVER, estimate_transition_matrix
+
+PAPER_K = 10
+DEFAULT_MIN_CONFIDENCE = 0.5
+SAMPLED_SHARE = 0.9
+MAX_GRAPH_WIDTH = 64
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """Arguments that do not depend on the data, checked before any of it is read."""
+
+    k: int
+    solver: str
+    min_confidence: float
+    num_levels: int | None
+    seed: int
+    threads: int
+    model: str
+    cache_dir: Any
+
+
+@dataclass(frozen=True)
+class _Input:
+    """What the stages start from: levels, and texts, vectors or a graph of the same rows."""
+
+    scores: IntArray
+    num_levels: int
+    pool: Pool | None
+    embeddings: FloatArray | None
+    graph: KnnGraph | None
+    encoder: dict[str, Any] | None
+
+    @property
+    def num_rated(self) -> int:
+        return int((self.scores >= 0).sum())
+
+
+@dataclass
+class _Clock:
+    """Seconds by stage."""
+
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings[name] = self.timings.get(name, 0.0) + time.perf_counter() - start
+
+
+def select(
+    data: Any = None,
+    *,
+    n: int | None = None,
+    fraction: float | None = None,
+    scores: Any = "score",
+    embeddings: npt.ArrayLike | None = None,
+    graph: KnnGraph | None = None,
+    transition: TransitionEstimate | None = None,
+    curation: Curation | None = None,
+    model: str = DEFAULT_MODEL,
+    k: int = PAPER_K,
+    num_levels: int | None = None,
+    preset: str | None = None,
+    min_confidence: float | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    cache_dir: Any = None,
+    progress: Progress = None,
+) -> Selection:
+    """Select the best n rows of a rated pool: by curated score, the rarest first among equals.
+
+    Parameters
+    ----------
+    data : path, list, table or Pool, optional
+        Rows as `read` takes them, or what it returned. None where arrays are given.
+    n, fraction : int or float
+        Rows to select, or the share of the rated rows in (0, 1], rounded down; just one of the two.
+    scores : str or (N,) array-like
+        The field that holds the scores, or the scores; see `read` for how they become levels.
+    embeddings : (N, d) array-like, optional
+        Vectors of the rows; with them no encoder runs.
+    graph, transition, curation : optional
+        Results of stages that need not run again.
+    model : str
+        Sentence encoder: a Hugging Face id or a local directory.
+    k : int
+        Neighbours of the long-tail score; also the sample and its k − 1 neighbours that vote on it.
+    num_levels : int, optional
+        K, where the scores are levels 0..K−1 as they stand.
+    preset : "paper", optional
+        The published method as it stands: the moment solver, k = 10, confidence 0.5.
+    min_confidence : float, optional
+        Confidence from which a suggestion replaces the given score; None is 0.5.
+    seed, threads, cache_dir, progress
+        As in the stages.
+
+    Returns
+    -------
+    Selection
+        `.indices` best first, `.selected` rows, and every stage's result.
+
+    Raises
+    ------
+    InputError, InputTypeError, InputFileError, ModelNotFoundError
+        Before any long work; the message names the argument, what was expected and what came.
+
+    Notes
+    -----
+    Unrated rows take part in the graph, and in nothing else: they neither vote nor are selected.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> centres = np.repeat(rng.normal(size=(20, 8)), 10, axis=0)
+    >>> rows = centres + 0.1 * rng.normal(size=(200, 8))
+    >>> ratings = np.repeat(np.arange(20) % 5, 10)
+    >>> selection = select(scores=ratings, embeddings=rows, n=40, num_levels=5)
+    >>> set(selection.curated_scores[selection.indices].tolist())
+    {4}
+    """
+    settings = _check_settings(
+        k, preset, min_confidence, num_levels, seed, threads, model, cache_dir
+    )
+    _check_amount(n, fraction)
+    clock = _Clock()
+    with Reporter(progress) as reporter:
+        given = _read_input(data, scores, embeddings, graph, settings, clock)
+        count = _resolve_amount(n, fraction, given.num_rated)
+        if transition is not None:
+            check_estimate(transition, given.scores)
+        if curation is not None:
+            _check_curation(curation, len(given.scores))
+        graph = _build_graph(given, settings, clock, reporter)
+        if curation is None:
+            with clock.stage("transition"):
+                transition = transition or _estimate(given, graph, settings, reporter)
+            with clock.stage("curation"):
+                curation = _curate(given, graph, transition, settings, reporter)
+        with clock.stage("long tail"):
+            long_tail = long_tail_scores(
+                graph, k=min(settings.k, graph.k), threads=settings.threads
+            )
+        with clock.stage("dual sort"):
+            indices = dual_sort(curation.scores, long_tail, count)
+    return Selection(
+        indices=indices,
+        given_scores=given.scores,
+        long_tail=long_tail,
+        graph=graph,
+        transition=transition,
+        curation=curation,
+        pool=given.pool,
+        timings=clock.timings,
+        encoder=given.encoder,
+        settings=_settings_record(settings, preset, n=count),
+    )
+
+
+def diagnose(
+    data: Any = None,
+    *,
+    scores: Any = "score",
+    embeddings: npt.ArrayLike | None = None,
+    graph: KnnGraph | None = None,
+    model: str = DEFAULT_MODEL,
+    k: int = PAPER_K,
+    num_levels: int | None = None,
+    preset: str | None = None,
+    threads: int | None = None,
+    cache_dir: Any = None,
+    progress: Progress = None,
+) -> Diagnosis:
+    """Is the judge any good? Estimate T without selecting anything.
+
+    Parameters and errors are those of `select`.
+
+    Returns
+    -------
+    Diagnosis
+        `.transition` holds T, the prior, the observed scores, and how often neighbours agree
+        against chance: the method rests on their agreeing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> noise = np.random.default_rng(0).normal(size=(100, 10))
+    >>> rows = np.repeat(np.eye(10), 10, axis=0) + 0.01 * noise
+    >>> diagnosis = diagnose(scores=np.repeat(np.arange(10) % 2, 10), embeddings=rows)
+    >>> diagnosis.transition.transition_matrix.round(2).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    settings = _check_settings(k, preset, None, num_levels, 0, threads, model, cache_dir)
+    clock = _Clock()
+    with Reporter(progress) as reporter:
+        given = _read_input(data, scores, embeddings, graph, settings, clock)
+        graph = _build_graph(given, settings, clock, reporter)
+        with clock.stage("transition"):
+            transition = _estimate(given, graph, settings, reporter)
+    return Diagnosis(
+        given.scores,
+        graph,
+        transition,
+        pool=given.pool,
+        timings=clock.timings,
+        encoder=given.encoder,
+        settings=_settings_record(settings, preset),
+    )
+
+
+def graph_width(k: int, num_rows: int, rated_share: float) -> int:
+    """Neighbours that the stages need: k for the long tail, more for the votes.
+
+    A round holds 0.9 of the rated rows, so of w neighbours about 0.9·share·w take part, and k − 1
+    should: three standard deviations are added. Kept to `MAX_GRAPH_WIDTH` (or k, if larger), so
+    that pools with few rated rows stay affordable: there a row may count fewer neighbours.
+    """
+    inside = max(SAMPLED_SHARE * rated_share, 1e-9)
+    votes = k - 1
+    needed = math.ceil((votes + 3.0 * math.sqrt(votes * (1.0 - inside))) / inside)
+    return min(max(k, 2, min(needed, MAX_GRAPH_WIDTH)), num_rows - 1)
+
+
+def _check_settings(
+    k: int,
+    preset: str | None,
+    min_confidence: float | None,
+    num_levels: int | None,
+    seed: int,
+    threads: int | None,
+    model: str,
+    cache_dir: Any,
+) -> _Settings:
+    if preset not in {None, "paper"}:
+        raise InputError(f"preset: expected None or 'paper', got {preset!r}")
+    if not isinstance(model, str) and not hasattr(model, "__fspath__"):
+        raise InputTypeError(f"model: expected an id or a directory, got {type(model).__name__}")
+    width = as_count(k, "k", minimum=2)
+    if preset == "paper" and width != PAPER_K:
+        raise InputError(f"k: expected {PAPER_K} with preset='paper', got {width}")
+    confidence = DEFAULT_MIN_CONFIDENCE
+    if min_confidence is not None:
+        confidence = as_number(min_confidence, "min_confidence")
+        if not 0.0 <= confidence <= 1.0:
+            raise InputError(f"min_confidence: expected 0 to 1, got {min_confidence!r}")
+    return _Settings(
+        k=width,
+        solver="moments" if preset == "paper" else DEFAULT_SOLVER,
+        min_confidence=confidence,
+        num_levels=None if num_levels is None else as_count(num_levels, "num_levels", minimum=2),
+        seed=as_count(seed, "seed", minimum=0),
+        threads=resolve_threads(threads),
+        model=str(model),
+        cache_dir=cache_dir,
+    )
+
+
+def _check_amount(n: int | None, fraction: float | None) -> None:
+    if (n is None) == (fraction is None):
+        got = "neither" if n is None else "both"
+        raise InputError(f"n, fraction: expected just one of the two, got {got}")
+    if n is not None:
+        as_count(n, "n")
+    elif fraction is not None:
+        as_share(fraction, "fraction")
+
+
+def _resolve_amount(n: int | None, fraction: float | None, num_rated: int) -> int:
+    count = int(n) if n is not None else math.floor(float(fraction or 0) * num_rated)
+    if count > num_rated:
+        raise InputError(f"n: expected at most the number of rated rows ({num_rated}), got {count}")
+    if count < 1:
+        raise InputError(
+            f"fraction: expected a share that holds at least one of the {num_rated} rated rows, "
+            f"got {fraction}"
+        )
+    return count
+
+
+def _read_input(
+    data: Any,
+    scores: Any,
+    embeddings: npt.ArrayLike | None,
+    graph: KnnGraph | None,
+    settings: _Settings,
+    clock: _Clock,
+) -> _Input:
+    # The encoder comes first: a model that is not there must not be found out after a long read.
+    encoder = None
+    if data is not None and embeddings is None and graph is None:
+        encoder = asdict(encoder_info(settings.model))
+    with clock.stage("read"):
+        pool = _as_pool(data, scores, settings)
+        levels, num_levels = _levels_of(pool, scores, settings)
+        rows = None if embeddings is None else as_embedding_rows(embeddings)
+    if pool is None and rows is None and graph is None:
+        raise InputError("data: expected data, or embeddings= or graph= beside scores=, got none")
+    if graph is not None:
+        _check_given_graph(graph, len(levels))
+    if rows is not None and len(rows) != len(levels):
+        raise InputError(f"embeddings: expected one row a score ({len(levels)}), got {len(rows)}")
+    if graph is None and len(levels) <= settings.k:
+        raise InputError(
+            f"k: expected fewer than the number of rows ({len(levels)}), got {settings.k}"
+        )
+    return _Input(levels, num_levels, pool, rows, graph, encoder)
+
+
+def _check_given_graph(graph: KnnGraph, num_rows: int) -> None:
+    check_graph(graph)
+    if graph.num_rows != num_rows:
+        raise InputError(f"graph: expected one row a score ({num_rows}), got {graph.num_rows}")
+    if graph.k < 2:
+        raise InputError(f"graph: expected at least 2 neighbours a row, got {graph.k}")
+
+
+def _check_curation(curation: Curation, num_rows: int) -> None:
+    if not isinstance(curation, Curation):
+        raise InputTypeError(f"curation: expected a Curation, got {type(curation).__name__}")
+    if len(curation.scores) != num_rows:
+        got = len(curation.scores)
+        raise InputError(f"curation: expected one score a row ({num_rows}), got {got}")
+
+
+def _as_pool(data: Any, scores: Any, settings: _Settings) -> Pool | None:
+    if data is None or isinstance(data, Pool):
+        return data
+    return read(data, scores=scores, num_levels=settings.num_levels)
+
+
+def _levels_of(pool: Pool | None, scores: Any, settings: _Settings) -> tuple[IntArray, int]:
+    if pool is not None:
+        if pool.scores is None or pool.num_levels is None:
+            raise InputError("data: expected a pool with scores, got one that was read without")
+        return pool.scores, pool.num_levels
+    if scores is None or isinstance(scores, str):
+        raise InputError(
+            f"scores: expected one number a row where no data is given, got {scores!r}"
+        )
+    given = map_scores(scores, num_levels=settings.num_levels)
+    return given.levels, given.num_levels
+
+
+def _build_graph(given: _Input, settings: _Settings, clock: _Clock, reporter: Reporter) -> KnnGraph:
+    if given.graph is not None:
+        return given.graph
+    vectors = given.embeddings
+    if vectors is None and given.pool is not None:
+        with clock.stage("embedding"):
+            vectors = _embed(given.pool, given.encoder, settings, reporter)
+    if vectors is None:
+        raise InputError("embeddings: expected them, or data or a graph, got none")
+    width = graph_width(settings.k, len(vectors), given.num_rated / len(vectors))
+    with clock.stage("k-NN graph"):
+        return knn_graph(vectors, width, threads=settings.threads, progress=reporter)
+
+
+def _embed(
+    pool: Pool, encoder: dict[str, Any] | None, settings: _Settings, reporter: Reporter
+) -> FloatArray:
+    embedded = embed(
+        pool.texts,
+        model=settings.model,
+        threads=settings.threads,
+        cache_dir=settings.cache_dir,
+        progress=reporter,
+    )
+    if encoder is not None:
+        encoder.update(precision=embedded.precision, truncated=embedded.truncated)
+    return embedded.vectors
+
+
+def _estimate(
+    given: _Input, graph: KnnGraph, settings: _Settings, reporter: Reporter
+) -> TransitionEstimate:
+    return estimate_transition_matrix(
+        given.scores,
+        graph,
+        num_levels=given.num_levels,
+        solver=settings.solver,
+        threads=settings.threads,
+        progress=reporter,
+    )
+
+
+def _curate(
+    given: _Input,
+    graph: KnnGraph,
+    transition: TransitionEstimate,
+    settings: _Settings,
+    reporter: Reporter,
+) -> Curation:
+    return curate_scores(
+        given.scores,
+        graph,
+        transition,
+        min_confidence=settings.min_confidence,
+        k=min(settings.k, graph.k + 1),
+        seed=settings.seed,
+        threads=settings.threads,
+        progress=reporter,
+    )
+
+
+def _settings_record(settings: _Settings, preset: str | None, **more: Any) -> dict[str, Any]:
+    record = {
+        "preset": preset,
+        "k": settings.k,
+        "solver": settings.solver,
+        "min_confidence": settings.min_confidence,
+        "seed": settings.seed,
+        "threads": settings.threads,
+    }
+    return {**more, **record}

@@ -1,0 +1,97 @@
+"""Results in words, for people at a terminal: what was read, what was found, what decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ds2fast.outcome import Diagnosis, Selection
+from ds2fast.pool import Pool
+from ds2fast.results import DoubleArray, IntArray, TransitionEstimate
+
+
+def describe_selection(selection: Selection) -> str:
+    """The summary that `ds2fast select` prints."""
+    parts = [_describe_pool(selection.pool, selection.given_scores)]
+    if selection.transition is not None:
+        parts.append(describe_transition(selection.transition))
+    parts += [_describe_curation(selection), _describe_cut(selection)]
+    parts.append(describe_timings(selection.timings))
+    return "\n\n".join(parts)
+
+
+def describe_diagnosis(diagnosis: Diagnosis) -> str:
+    """The summary that `ds2fast diagnose` prints."""
+    return "\n\n".join(
+        (
+            _describe_pool(diagnosis.pool, diagnosis.given_scores),
+            describe_transition(diagnosis.transition),
+            describe_timings(diagnosis.timings),
+        )
+    )
+
+
+def describe_transition(estimate: TransitionEstimate) -> str:
+    """T as a table, and what it rests on."""
+    lift = estimate.agreement - estimate.chance_agreement
+    lines = [
+        f"Transition matrix T ({estimate.solver}): rows are true scores, columns the scores given",
+        format_matrix(estimate.transition_matrix, estimate.prior),
+        "given score is the true one: "
+        + "  ".join(
+            f"{level}: {share:.0%}" if np.isfinite(share) else f"{level}: -"
+            for level, share in enumerate(estimate.correct_given_score)
+        ),
+        f"nearest neighbours have the same score in {estimate.agreement:.1%} of "
+        f"{estimate.num_counted} rows; by chance it would be {estimate.chance_agreement:.1%}",
+    ]
+    if lift < 0.02:
+        lines.append(
+            "WARNING: neighbours agree hardly more than by chance, so T and the corrections below "
+            "rest on almost nothing; compare with the scores as given before you use them"
+        )
+    return "\n".join(lines)
+
+
+def format_matrix(matrix: DoubleArray, prior: DoubleArray | None = None) -> str:
+    """A (K, K) matrix as text, with P(true score) at the end of each row where it is given."""
+    levels = range(len(matrix))
+    head = "  true " + "".join(f"{level:>7}" for level in levels)
+    lines = [head if prior is None else head + "   share"]
+    for level in levels:
+        line = f"  {level:>4} " + "".join(f"{value:7.3f}" for value in matrix[level])
+        lines.append(line if prior is None else line + f"{prior[level]:8.3f}")
+    return "\n".join(lines)
+
+
+def describe_timings(timings: Mapping[str, float]) -> str:
+    """Seconds by stage in one line."""
+    stages = ", ".join(f"{name} {took:.2f} s" for name, took in timings.items())
+    return f"took {sum(timings.values()):.1f} s: {stages}"
+
+
+def _describe_pool(pool: Pool | None, scores: IntArray) -> str:
+    rated = int((scores >= 0).sum())
+    unrated = len(scores) - rated
+    counts = f"{rated} rated rows, {unrated} unrated (never selected)"
+    return counts if pool is None else f"{pool.describe()}\n{counts}"
+
+
+def _describe_curation(selection: Selection) -> str:
+    curation = selection.curation
+    rated = max(int((selection.given_scores >= 0).sum()), 1)
+    misrated, corrected = int(curation.misrated.sum()), int(curation.corrected.sum())
+    return (
+        f"{misrated} rows look misrated ({misrated / rated:.1%} of the rated); "
+        f"{corrected} of them were corrected at confidence {curation.min_confidence:g} or more"
+    )
+
+
+def _describe_cut(selection: Selection) -> str:
+    cut = selection.cut
+    n = len(selection)
+    return (
+        f"selected {n} rows: {cut.above} decided by score (above {cut.score}), {cut.at_cut} by "
+        f"rarity (the rarest of {cut.candidates} rows with score {cut.score})"
+    )

@@ -1,0 +1,211 @@
+"""Which fields hold the text, and how it is rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pytest
+
+from ds2fast.errors import InputError, InputTypeError
+from ds2fast.io.fields import MISSING, Field
+from ds2fast.io.schema import FORM_COLUMNS, FORMS, Schema, TextRenderer
+
+DIALOGUE = "###user: Hi\n###assistant: Hello\n"
+
+
+def render(row: Mapping[str, Any] | str, text: str | None = None) -> str:
+    return TextRenderer(text).render(0, row)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {
+            "messages": [
+                {"role": "user", "content": "Hi"},
+                {"role": "assistant", "content": "Hello"},
+            ]
+        },
+        {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]},
+        {"conversations": [{"from": "user", "value": "Hi"}, {"role": "gpt", "content": "Hello"}]},
+        {"prompt": "Hi", "completion": "Hello"},
+        {
+            "prompt": [{"role": "user", "content": "Hi"}],
+            "completion": [{"role": "assistant", "content": "Hello"}],
+        },
+        {"instruction": "Hi", "output": "Hello"},
+        {"instruction": "Hi", "input": "", "response": "Hello"},
+        {"instruction": "Hi", "input": None, "output": None, "response": "Hello"},
+        {"instruction": None, "input": "Hi", "output": "Hello"},
+        {"question": "Hi", "answer": "Hello"},
+    ],
+)
+def test_every_form_renders_as_role_lines(row: dict[str, Any]) -> None:
+    assert render(row) == DIALOGUE
+
+
+def test_bare_text_and_strings_render_as_themselves() -> None:
+    assert render({"text": "  Hi\n"}) == "  Hi\n"
+    assert render("  Hi\n") == "  Hi\n"
+
+
+def test_input_follows_the_instruction_on_a_new_line() -> None:
+    row = {"instruction": "Add", "input": "1, 2", "output": "3"}
+    assert render(row) == "###user: Add\n1, 2\n###assistant: 3\n"
+
+
+def test_other_roles_keep_their_names() -> None:
+    row = {"messages": [{"role": "system", "content": "Be brief"}, {"role": "tool", "content": 7}]}
+    assert render(row) == "###system: Be brief\n###tool: 7\n"
+
+
+def test_forms_are_tried_in_the_documented_order() -> None:
+    fields: dict[str, Any] = {
+        "messages": [{"role": "user", "content": "1"}],
+        "conversations": [{"from": "human", "value": "2"}],
+        "prompt": "3",
+        "completion": "",
+        "instruction": "4",
+        "output": "",
+        "question": "5",
+        "answer": "",
+        "text": "6",
+    }
+    met = []
+    steps = [("messages",), ("conversations",), ("prompt",), ("instruction",), ("question",)]
+    for gone in [*steps, ("text",)]:
+        met.append(render(fields).removeprefix("###user: ")[0])
+        for name in gone:
+            del fields[name]
+    assert met == ["1", "2", "3", "4", "5", "6"]
+    assert render(fields) == ""
+
+
+def test_every_field_of_a_form_is_read_from_tables() -> None:
+    """A table hands over only FORM_COLUMNS, so a form may look at no other field."""
+
+    class Spy(dict[str, Any]):
+        asked: ClassVar[set[str]] = set()
+
+        def get(self, key: str, default: Any = None) -> Any:
+            self.asked.add(key)
+            return super().get(key, default)
+
+        def __contains__(self, key: object) -> bool:
+            self.asked.add(str(key))
+            return super().__contains__(key)
+
+    for form in FORMS.values():
+        form(Spy())
+        form(Spy(prompt="x", instruction="x", question="x"))
+    assert Spy.asked == set(FORM_COLUMNS)
+
+
+def test_content_lists_and_nulls() -> None:
+    parts = [{"type": "text", "text": "one"}, {"type": "image_url", "image_url": {}}, "two", None]
+    row = {"messages": [{"role": "user", "content": parts}, {"role": "assistant", "content": None}]}
+    assert render(row) == "###user: one\ntwo\n###assistant: \n"
+    assert render({"messages": [None, {"role": None, "from": "human", "value": "x"}]}) == (
+        "###user: x\n"
+    )
+    assert render({"text": b"caf\xc3\xa9"}) == "café"
+
+
+def test_messages_without_content_are_an_empty_text() -> None:
+    row = {"messages": [{"role": "user", "content": " \n"}, {"role": "assistant", "content": None}]}
+    assert render(row) == ""
+    assert render({"instruction": "", "output": ""}) == ""
+    assert render({"text": " "}) == ""
+
+
+def test_a_row_falls_through_to_a_form_that_gives_it_a_text() -> None:
+    table_row = {"messages": None, "prompt": None, "completion": None, "text": "x"}
+    assert render(table_row) == "x"
+    assert render({"messages": [], "text": "x"}) == "x"
+    assert render({"messages": ["a", "b"], "text": "x"}) == "x"
+    assert render({"instruction": "no answer field", "text": "x"}) == "x"
+
+
+def test_mixed_forms_are_counted_most_rows_first() -> None:
+    renderer = TextRenderer()
+    rows = [{}, {"text": "a"}, {"question": "b", "answer": "c"}, {"question": "d", "answer": "e"}]
+    texts = [renderer.render(number, row) for number, row in enumerate(rows)]
+    assert texts[0] == ""
+    schema = renderer.schema(fields_seen=lambda: "", num_rows=4)
+    assert schema == Schema({"question + answer": 2, "text": 1}, example_row=1, example="a")
+    assert str(schema) == "question + answer in 2 rows, text in 1 rows"
+
+
+def test_describe_shows_a_row_and_cuts_a_long_one() -> None:
+    assert Schema({"text": 1}, 3, "abc\n").describe() == "text from text; row 3 renders as:\nabc"
+    assert Schema({"text": 1}, 0, "x" * 401).describe().endswith("\n" + "x" * 400 + "…")
+
+
+def test_lone_surrogates_are_replaced() -> None:
+    assert render({"text": "cut \ud83d"}) == "cut ?"
+
+
+@pytest.mark.parametrize(
+    ("text", "row", "expected"),
+    [
+        ("body", {"body": "x", "text": "y"}, "x"),
+        ("dialog", {"dialog": [{"role": "user", "content": "Hi"}]}, "###user: Hi\n"),
+        ("meta.body", {"meta": {"body": "x"}}, "x"),
+        ("meta.body", {"meta.body": "x", "meta": {"body": "y"}}, "x"),
+        ("parts[1].body", {"parts": [0, {"body": "x"}]}, "x"),
+        ("body", {"body": None}, ""),
+        ("{q}\n{a}", {"q": "2+2?", "a": 4}, "2+2?\n4"),
+        ("{q} {a}", {"q": "x", "a": None}, "x "),
+        ("{q} {a}", {"q": "x"}, "x "),
+        ("Q: {q}", {"q": " "}, ""),
+        ("{m[t]}/{m.t}/{l[0]}", {"m": {"t": "x"}, "l": ["y"]}, "x/x/y"),
+        ("{{{q}}} {n:03d}", {"q": "x", "n": 7}, "{x} 007"),
+    ],
+)
+def test_text_argument(text: str, row: dict[str, Any], expected: str) -> None:
+    assert render(row, text) == expected
+
+
+def test_a_format_string_reaches_no_attributes() -> None:
+    assert render({"q": "x"}, "{q}{q.__class__}") == "x"
+
+
+@pytest.mark.parametrize("text", ["{q", "{}", "{0}", "}{", "{{q}}", "  ", ""])
+def test_unreadable_text_argument(text: str) -> None:
+    with pytest.raises(InputError, match=r"^text: expected"):
+        TextRenderer(text)
+
+
+def test_text_argument_of_another_type() -> None:
+    with pytest.raises(InputTypeError, match=r"text: expected a field name.*got int"):
+        TextRenderer(3)  # type: ignore[arg-type]
+
+
+def test_a_format_string_that_does_not_fit_names_the_row() -> None:
+    with pytest.raises(InputError, match=r"text: cannot fill '\{q:d\}' in row 5"):
+        TextRenderer("{q:d}").render(5, {"q": "word"})
+
+
+@pytest.mark.parametrize("row", [{"body": "x"}, "body"])
+@pytest.mark.parametrize("text", ["txet", "{txet}"])
+def test_text_field_that_no_row_has(text: str, row: dict[str, Any] | str) -> None:
+    renderer = TextRenderer(text)
+    assert renderer.render(0, row) == ""
+    with pytest.raises(InputError, match=r"text: expected a field.*txet.*; fields seen: body"):
+        renderer.schema(fields_seen=lambda: "body", num_rows=1)
+
+
+def test_columns_of_the_text_argument() -> None:
+    assert TextRenderer("meta.body").columns == {"meta.body", "meta"}
+    assert TextRenderer("{q} {m[t]}").columns == {"q", "m[t]", "m"}
+
+
+def test_field_paths() -> None:
+    row = {"a": {"b": [10, {"c": None}]}}
+    assert Field("a.b.0").of(row) == 10
+    assert Field("a.b[1].c").of(row) is None
+    assert Field("a.b.2").of(row) is MISSING
+    assert Field("a.b.c").of(row) is MISSING
+    assert Field("a.x.y").of(row) is MISSING
+    assert Field("x").of(row) is MISSING

@@ -1,0 +1,189 @@
+"""From raw scores to levels."""
+
+from __future__ import annotations
+
+import decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ds2fast.errors import InputError, InputTypeError
+from ds2fast.io.numbers import as_numbers
+from ds2fast.io.scores import map_scores
+
+
+@pytest.mark.parametrize(
+    ("scores", "levels", "num_levels", "mapping"),
+    [
+        ([0, 5, 3], [0, 5, 3], 6, "scores 0..5 taken as they are"),
+        ([1, 5, 3], [1, 5, 3], 6, "scores 1..5 taken as they are"),
+        ([2.0, 4.0], [2, 4], 5, "scores 2..4 taken as they are"),
+        (
+            list(range(1, 11)),
+            [0, 0, 0, 0, 1, 2, 3, 4, 5, 5],
+            6,
+            "scores 1..10 compressed to 0..5: clip(score, 4, 9) - 4",
+        ),
+        ([0, 6, 5], [0, 2, 1], 3, "scores 0..6 compressed to 0..5: clip(score, 4, 9) - 4"),
+        ([12, 10, 20], [2, 0, 10], 11, "scores 10..20 shifted to 0..10: score - 10"),
+        ([0, 31], [0, 31], 32, "scores 0..31 shifted to 0..31: score - 0"),
+    ],
+)
+def test_integer_scales(
+    scores: list[float], levels: list[int], num_levels: int, mapping: str
+) -> None:
+    mapped = map_scores(scores)
+    assert mapped.levels.tolist() == levels
+    assert mapped.levels.dtype == np.int64
+    assert (mapped.num_levels, mapped.mapping) == (num_levels, mapping)
+    assert mapped.raw.tolist() == scores
+
+
+def test_unrated_rows() -> None:
+    mapped = map_scores([4, None, float("nan"), -1, -1.0, 2])
+    assert mapped.levels.tolist() == [4, -1, -1, -1, -1, 2]
+    assert mapped.num_unrated == 4
+    assert mapped.mapping == "scores 2..4 taken as they are; 4 rows unrated"
+    np.testing.assert_array_equal(mapped.raw, [4, np.nan, np.nan, -1, -1, 2])
+
+
+def test_reals_are_cut_into_six_equal_parts() -> None:
+    scores = np.random.default_rng(0).permutation(np.arange(600) + 0.5)
+    mapped = map_scores(scores)
+    assert mapped.levels.tolist() == (scores // 100).astype(int).tolist()
+    assert mapped.num_levels == 6
+    assert mapped.mapping == (
+        "real scores 0.5..599.5 mapped to 0..5: cut at quantiles, "
+        "above 99.5, 199.5, 299.5, 399.5, 499.5"
+    )
+
+
+def test_long_integer_ranges_are_cut_like_reals() -> None:
+    mapped = map_scores(np.arange(60) * 2)
+    assert mapped.levels.tolist() == np.repeat(np.arange(6), 10).tolist()
+    assert mapped.mapping.startswith("scores 0..118 mapped to 0..5: cut at quantiles")
+
+
+def test_few_distinct_reals_are_levels_of_their_own() -> None:
+    mapped = map_scores([0.5] * 98 + [0.25, 1.0])
+    assert mapped.levels.tolist() == [1] * 98 + [0, 2]
+    assert mapped.mapping == "real scores 0.25..1 mapped to 0..2: each value a level of its own"
+
+
+def test_reals_with_most_rows_at_the_highest_value() -> None:
+    mapped = map_scores([0.1, 0.2, 0.3, 0.4, 0.5, 0.6] + [1.0] * 94)
+    assert mapped.levels.tolist() == [0] * 6 + [1] * 94
+
+
+@given(st.lists(st.floats(0, 100).map(lambda x: round(x, 1)), min_size=2))
+def test_levels_keep_the_order_of_the_scores(scores: list[float]) -> None:
+    if len(set(scores)) < 2 or max(scores) - min(scores) < 32:
+        scores = [*scores, 0.5, 50.5]
+    levels = map_scores(scores).levels
+    by_score = np.argsort(scores, kind="stable")
+    assert (np.diff(levels[by_score]) >= 0).all()
+    assert len({(score, level) for score, level in zip(scores, levels, strict=True)}) == len(
+        set(scores)
+    )
+    assert set(levels.tolist()) == set(range(levels.max() + 1))
+
+
+def test_num_levels_takes_scores_as_they_are() -> None:
+    mapped = map_scores([1, 9, -1], num_levels=10)
+    assert mapped.levels.tolist() == [1, 9, -1]
+    assert mapped.num_levels == 10
+    assert mapped.mapping == ("scores taken as levels 0..9, as num_levels=10 says; 1 row unrated")
+
+
+@pytest.mark.parametrize("scores", [[0, 1, 4], [0, 1, -2], [0, 1, 2.5]])
+def test_num_levels_refuses_scores_outside(scores: list[float]) -> None:
+    with pytest.raises(InputError, match=r"levels 0\.\.3 as num_levels=4 says.*row 2"):
+        map_scores(scores, num_levels=4)
+
+
+def test_num_levels_itself_is_checked() -> None:
+    with pytest.raises(InputError, match="num_levels: expected at least 2, got 1"):
+        map_scores([0, 1], num_levels=1)
+    with pytest.raises(InputTypeError, match="num_levels: expected an integer or None, got float"):
+        map_scores([0, 1], num_levels=6.0)  # type: ignore[arg-type]
+    with pytest.raises(InputTypeError, match="got bool"):
+        map_scores([0, 1], num_levels=True)
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ([3, "good", "bad"], r"got 'good' in row 1"),
+        ([3, "4"], r"got '4' in row 1"),
+        ([3, True], r"got True in row 1"),
+        (np.array([True, False]), r"got True in row 0"),
+        (np.array(["a", "b"]), r"got 'a' in row 0"),
+        (pa.array(["a", None]), r"got 'a' in row 0"),
+        ([3, [4]], r"got \[4\] in row 1"),
+        ([3, np.inf], r"got inf in row 1"),
+        ([3, 10**400], r"got inf in row 1"),
+        ([3, -2, 1], r"at least 0, or -1 for unrated, got -2 in row 1"),
+        ([4, 4, None], r"at least two levels among the rated rows, got only level 4 in 2 rated"),
+        ([9, 10], r"got only level 5 in 2 rated rows \(scores 9\.\.10 compressed"),
+        ([2.5, 2.5], r"got only level 0 in 2 rated rows"),
+        ([None, -1], r"expected rated rows, got 2 rows and none is rated"),
+        ([], r"expected rated rows, got 0 rows"),
+        (np.zeros((3, 2)), r"shape \(N,\), got shape \(3, 2\)"),
+    ],
+)
+def test_bad_scores(scores: Any, message: str) -> None:
+    with pytest.raises(InputError, match=rf"^scores: .*{message}"):
+        map_scores(scores)
+
+
+@pytest.mark.parametrize("scores", [7, {"a": 1}, {1, 2}, object()])
+def test_scores_of_another_type(scores: Any) -> None:
+    with pytest.raises(InputTypeError, match=r"^scores: expected a column name, an \(N,\) array"):
+        map_scores(scores)
+
+
+class Series:
+    """Stands for a column of a data frame: it has `__array__` and little else."""
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.array([1, None, 3], dtype=object)
+
+
+class ArrowSeries:
+    """Stands for a column that speaks Arrow's stream protocol, as those of polars do."""
+
+    def __arrow_c_stream__(self, schema: Any = None) -> Any:
+        return pa.chunked_array([[1], [None, 3]]).__arrow_c_stream__(schema)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        ArrowSeries(),
+        [1, None, 3],
+        (1, float("nan"), 3.0),
+        [np.int8(1), None, np.float32(3)],
+        np.array([1, np.nan, 3], dtype=np.float16),
+        np.array([1, None, 3], dtype=object),
+        np.ma.MaskedArray(np.array([1, 2, 3]), mask=[False, True, False]),
+        pa.array([1, None, 3]),
+        pa.chunked_array([[1, None], [3]]),
+        pa.array([1.0, None, 3.0]),
+        pa.array([decimal.Decimal("1.00"), None, decimal.Decimal("3.00")]),
+        pa.array([1, None, 3]).dictionary_encode(),
+        Series(),
+    ],
+)
+def test_containers_of_scores(scores: Any) -> None:
+    np.testing.assert_array_equal(as_numbers(scores), [1, np.nan, 3])
+
+
+def test_the_given_array_is_left_alone() -> None:
+    scores = np.array([1.0, 10.0])
+    mapped = map_scores(scores)
+    mapped.raw[0] = 7
+    assert scores.tolist() == [1, 10]
