@@ -173,12 +173,12 @@ def forward(weights: Weights, config: dict[str, Any], ids: Sequence[int]) -> Dou
         return np.asarray(weights[name], np.float64)
 
     def linear(name: str, x: Doubles) -> Doubles:
-        return x @ get(f"{name}.weight").T + get(f"{name}.bias")
+        return np.asarray(x @ get(f"{name}.weight").T + get(f"{name}.bias"))
 
     def norm(name: str, x: Doubles) -> Doubles:
         centred = x - x.mean(axis=1, keepdims=True)
         deviation = np.sqrt((centred**2).mean(axis=1, keepdims=True) + eps)
-        return get(f"{name}.weight") * centred / deviation + get(f"{name}.bias")
+        return np.asarray(get(f"{name}.weight") * centred / deviation + get(f"{name}.bias"))
 
     x = get("embeddings.word_embeddings.weight")[list(ids)]
     x = x + get("embeddings.position_embeddings.weight")[: len(ids)]

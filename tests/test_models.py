@@ -423,7 +423,7 @@ def hub(tiny: TinyEncoder, hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         address = f"http://127.0.0.1:{server.server_port}"
         monkeypatch.setattr(constants, "ENDPOINT", address)
-        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace("https://huggingface.co", address)
+        template = address + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

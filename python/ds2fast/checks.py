@@ -29,7 +29,7 @@ def check_scores(scores: npt.ArrayLike, num_rows: int) -> IntArray:
         Another length than the graph's; a fraction, an infinity, a value outside [−1, 63]; no rated
         row.
     """
-    values = _as_numbers(np.asarray(scores))
+    values = _as_numbers(scores)
     if values.shape != (num_rows,):
         raise InputError(
             f"scores: expected shape ({num_rows},), one score a row of the graph, "
@@ -37,7 +37,7 @@ def check_scores(scores: npt.ArrayLike, num_rows: int) -> IntArray:
         )
     if np.issubdtype(values.dtype, np.floating):
         values = np.where(np.isnan(values), UNRATED, values)
-        _refuse_scores(values, values % 1 != 0, "whole numbers (or NaN for unrated)")
+        _refuse_scores(values, np.floor(values) != values, "whole numbers (or NaN for unrated)")
     _refuse_scores(
         values,
         (values < UNRATED) | (values >= MAX_LEVELS),
@@ -49,7 +49,10 @@ def check_scores(scores: npt.ArrayLike, num_rows: int) -> IntArray:
     return levels
 
 
-def _as_numbers(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _as_numbers(scores: npt.ArrayLike) -> npt.NDArray[Any]:
+    values: npt.NDArray[Any] = np.asarray(scores)
+    if values.dtype.kind in "US":  # one word turns a list into words: as objects, it can be named
+        values = np.asarray(scores, dtype=object)
     if values.dtype == object:
         other = [v for v in values.ravel() if v is not None and not _is_number(v)]
         if other:

@@ -104,7 +104,7 @@ def curate_scores(
     rows = check_graph(graph)
     levels = check_scores(scores, rows.num_rows)
     rates = error_rates(check_estimate(estimate, levels))
-    voters = _in_range(k, "k", 2, rows.k + 1)
+    voters = _check_voters(k, rows)
     num_rounds = _in_range(rounds, "rounds", 1, MAX_ROUNDS)
     seed_number = _in_range(seed, "seed", 0, MAX_SEED)
     least = _check_confidence(min_confidence)
@@ -158,6 +158,16 @@ def _suggest(
     suggested[ever] = votes.argmax(axis=1)
     confidence[ever] = (votes.max(axis=1) + 1) / total * error_probability[ever]
     return suggested, confidence
+
+
+def _check_voters(k: int, graph: KnnGraph) -> int:
+    voters = as_count(k, "k", minimum=2)
+    if voters > graph.k + 1:
+        raise InputError(
+            f"k: expected at most {graph.k + 1} (the row and the graph's {graph.k} neighbours), "
+            f"got {voters}"
+        )
+    return voters
 
 
 def _in_range(value: int, name: str, minimum: int, maximum: int) -> int:

@@ -1,7 +1,7 @@
 """Texts to unit vectors: a sentence encoder in ONNX Runtime, without torch."""
 
 from ds2fast.embedding.checkpoint import EncoderFiles
-from ds2fast.embedding.embed import embed
+from ds2fast.embedding.encode import embed
 from ds2fast.embedding.models import DEFAULT_MODEL, EncoderInfo, encoder_info, resolve_encoder
 
 __all__ = [

@@ -63,14 +63,16 @@ def _download(name: str) -> Path:
     info = api.model_info(name, timeout=TIMEOUT_SECONDS)
     present = {sibling.rfilename for sibling in info.siblings or []}
     modules = _fetch_modules(api, name)
-    return Path(
-        api.snapshot_download(
-            name,
-            revision=info.sha,
-            allow_patterns=_needed(name, present, modules),
-            etag_timeout=TIMEOUT_SECONDS,
-        )
-    )
+    paths = [
+        api.hf_hub_download(name, place, revision=info.sha, etag_timeout=TIMEOUT_SECONDS)
+        for place in _needed(name, present, modules)
+    ]
+    return _snapshot_of(Path(paths[0]), str(info.sha))
+
+
+def _snapshot_of(path: Path, revision: str) -> Path:
+    """Folder that holds all files of one commit: files of a repository may lie deeper."""
+    return next(parent for parent in path.parents if parent.name == revision)
 
 
 def _fetch_modules(api: HfApi, name: str) -> Modules:
@@ -108,7 +110,9 @@ def _explain(name: str, error: BaseException) -> str:
     from huggingface_hub import constants
     from huggingface_hub.errors import OfflineModeIsEnabled, RepositoryNotFoundError
 
-    looked = f"model {name!r}: not in the Hugging Face cache ({constants.HF_HUB_CACHE})"
+    looked = (
+        f"model {name!r}: not, or not whole, in the Hugging Face cache ({constants.HF_HUB_CACHE})"
+    )
     local = "or pass a local directory that holds the encoder as model"
     if isinstance(error, OfflineModeIsEnabled):
         return (
@@ -118,6 +122,7 @@ def _explain(name: str, error: BaseException) -> str:
     if isinstance(error, RepositoryNotFoundError):
         return f"{looked}, and the hub has no such model that you may read; check the name, {local}"
     return (
-        f"{looked}, and the hub could not be reached: {type(error).__name__}: {error}; check the "
-        f"network, set HF_HOME to a cache that has it, {local}"
+        f"{looked}, and the hub could not be reached, or gave no usable answer: "
+        f"{type(error).__name__}: {error}; check the network, set HF_HOME to a cache that has it, "
+        f"{local}"
     )

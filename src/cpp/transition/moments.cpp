@@ -5,7 +5,6 @@
 #include <limits>
 #include <numeric>
 
-#include "transition/assignment.hpp"
 #include "transition/paced_poll.hpp"
 
 namespace ds2fast::transition {
@@ -209,7 +208,6 @@ LatentClasses solve_moments(VectorView<const std::int64_t> counts, std::size_t n
     poll(step, kAdamSteps);
   }
   poll.finish(kAdamSteps);
-  order_hidden_levels(best);
   return best;
 }
 

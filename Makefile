@@ -1,0 +1,91 @@
+# `make` lists the targets. Each does its whole set-up; the only needs are Python >= 3.11, a C++17
+# compiler and a package index.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ENCODER := .cache/encoder
+DEMO := .demo
+CPP_SOURCES = $(shell find src/cpp tests/cpp -name '*.cpp' -o -name '*.hpp')
+# Where CMake finds pybind11: inside the virtual environment.
+CMAKE_FLAGS = -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)" \
+              -DPython_EXECUTABLE="$(abspath $(BIN)/python)"
+
+.PHONY: help setup encoder demo test test-cpp test-python coverage lint format tidy bench asan tsan \
+        wheel clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
+	  awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+$(VENV)/.tools: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --group build --group test --group lint
+	touch $@
+
+# The package is installed once and built again whenever a source is newer.
+$(VENV)/.package: $(VENV)/.tools CMakeLists.txt $(shell find src/cpp -type f)
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable . \
+	  --config-settings=cmake.define.DS2FAST_WERROR=ON
+	touch $@
+
+$(ENCODER)/model.safetensors: scripts/fetch_encoder.py | $(VENV)/.tools
+	$(BIN)/python scripts/fetch_encoder.py $(ENCODER)
+
+setup: $(VENV)/.package  ## virtual environment, build and install, ready to work on
+
+encoder: $(ENCODER)/model.safetensors  ## the real sentence encoder that demo and tests run
+
+demo: setup encoder  ## the main job on a pool of our own: write, embed, select, judge
+	$(BIN)/python examples/demo.py --encoder $(ENCODER) --output $(DEMO)
+
+test: test-cpp test-python  ## all tests
+
+test-cpp: $(VENV)/.tools
+	PATH="$(abspath $(BIN)):$$PATH" cmake --preset dev
+	PATH="$(abspath $(BIN)):$$PATH" cmake --build --preset dev
+	PATH="$(abspath $(BIN)):$$PATH" ctest --preset dev
+
+test-python: setup encoder
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+lint: setup  ## ruff, mypy --strict, clang-format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $(CPP_SOURCES)
+
+format: $(VENV)/.tools  ## put Python and C++ into the house's form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(CPP_SOURCES)
+
+tidy: $(VENV)/.tools  ## clang-tidy over the kernels (some minutes)
+	$(BIN)/python -m pip install --quiet --group tidy
+	PATH="$(abspath $(BIN)):$$PATH" cmake --preset tidy
+	$(BIN)/run-clang-tidy -quiet -p build/tidy -clang-tidy-binary $(BIN)/clang-tidy \
+	  'src/cpp/(core|simd|knn|transition|curation|selection)/.*\.cpp$$'
+
+bench: setup  ## native stages against plain NumPy on 20 000 rows
+	$(BIN)/ds2fast bench -n 20000
+
+asan: setup encoder  ## C++ tests and the tests of the extension under ASan and UBSan
+	PATH="$(abspath $(BIN)):$$PATH" cmake --preset asan $(CMAKE_FLAGS)
+	PATH="$(abspath $(BIN)):$$PATH" cmake --build --preset asan
+	PATH="$(abspath $(BIN)):$$PATH" ctest --preset asan
+	scripts/asan_pytest.sh $(BIN)/python build/asan
+
+tsan: $(VENV)/.tools  ## C++ tests under TSan
+	PATH="$(abspath $(BIN)):$$PATH" cmake --preset tsan
+	PATH="$(abspath $(BIN)):$$PATH" cmake --build --preset tsan
+	PATH="$(abspath $(BIN)):$$PATH" ctest --preset tsan
+
+wheel: $(VENV)/.tools  ## an sdist and a wheel in dist/, the wheel tried in an empty environment
+	$(BIN)/python -m pip install --quiet build
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	scripts/try_wheel.sh dist
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) $(DEMO) build dist .cache

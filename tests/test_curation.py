@@ -1,0 +1,319 @@
+"""SimiFeat's votes and the curated scores against the NumPy reference, bit for bit."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ds2fast.curation
+from ds2fast import _core, reference
+from ds2fast.curation import curate_scores, error_rates
+from ds2fast.errors import InputError, InputTypeError
+from ds2fast.graph import KnnGraph
+from ds2fast.results import Curation, DoubleArray, IntArray, TransitionEstimate
+
+
+def make_estimate(
+    transition: DoubleArray, prior: DoubleArray, observed: DoubleArray
+) -> TransitionEstimate:
+    return TransitionEstimate(
+        transition_matrix=transition,
+        prior=prior,
+        observed=observed,
+        correct_given_score=np.full(len(prior), np.nan),
+        agreement=0.5,
+        chance_agreement=0.2,
+        num_counted=100,
+        solver="em",
+        loss=0.0,
+    )
+
+
+def random_estimate(num_levels: int, seed: int = 0) -> TransitionEstimate:
+    """T of diagonal about 0.7 and the given shares that it implies."""
+    rng = np.random.default_rng(seed)
+    errors = rng.dirichlet(np.ones(num_levels), num_levels)
+    transition = 0.65 * np.eye(num_levels) + 0.35 * errors
+    prior = rng.dirichlet(np.full(num_levels, 5.0))
+    return make_estimate(transition, prior, prior @ transition)
+
+
+def make_pool(
+    num_rows: int, num_levels: int, width: int, *, unrated: float = 0.0, seed: int = 0
+) -> tuple[IntArray, KnnGraph]:
+    """Scores that follow the row number, a third of them noise; ties, duplicates, cosines < 0."""
+    rng = np.random.default_rng(seed)
+    offsets = np.concatenate([np.arange(-width, 0), np.arange(1, width + 1)])
+    indices = np.array([rng.permutation(offsets)[:width] + n for n in range(num_rows)]) % num_rows
+    similarities = -np.sort(-rng.uniform(-0.3, 1.0, indices.shape), axis=1)
+    similarities[rng.random(num_rows) < 0.1] = 1.0  # duplicates
+    similarities[rng.random(num_rows) < 0.1] = 0.5  # ties
+    similarities[rng.random(num_rows) < 0.05] = -0.25  # no weight at all
+    scores = np.arange(num_rows) * num_levels // num_rows
+    noisy = rng.random(num_rows) < 0.3
+    scores[noisy] = rng.integers(0, num_levels, noisy.sum())
+    scores[rng.random(num_rows) < unrated] = -1
+    return scores, KnnGraph.from_arrays(indices, similarities)
+
+
+# rows, levels, neighbours, share of unrated rows, k
+POOLS = [
+    pytest.param((700, 6, 14, 0.0, 10), id="six levels"),
+    pytest.param((700, 6, 14, 0.4, 10), id="many unrated"),
+    pytest.param((900, 4, 12, 0.9, 10), id="nine tenths unrated: lists end"),
+    pytest.param((300, 2, 4, 0.0, 5), id="two levels, lists as short as k"),
+    pytest.param((600, 20, 9, 0.1, 8), id="twenty levels"),
+    pytest.param((400, 3, 5, 0.0, 2), id="one neighbour"),
+]
+
+
+def reference_curation(
+    scores: IntArray, graph: KnnGraph, estimate: TransitionEstimate, *, k: int, seed: int
+) -> tuple[tuple[IntArray, IntArray, IntArray], Any]:
+    rates = reference.error_rates(estimate.transition_matrix, estimate.prior, estimate.observed)
+    votes = reference.simifeat_votes(
+        scores, graph.indices, graph.similarities, rates, k=k, rounds=7, seed=seed
+    )
+    return votes, reference.curate(scores, *votes)
+
+
+def fields(curation: Curation) -> list[Any]:
+    return [
+        curation.scores,
+        curation.misrated,
+        curation.suggested,
+        curation.confidence,
+        curation.error_probability,
+    ]
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_votes_and_curated_scores_equal_the_reference(
+    pool: tuple[int, int, int, float, int],
+) -> None:
+    num_rows, num_levels, width, unrated, k = pool
+    scores, graph = make_pool(num_rows, num_levels, width, unrated=unrated)
+    estimate = random_estimate(num_levels)
+    votes, expected = reference_curation(scores, graph, estimate, k=k, seed=5)
+    assert votes[1].sum() > 0
+    found = _core.simifeat_votes(
+        scores.astype(np.int8), graph.indices, graph.similarities, error_rates(estimate),
+        k - 1, 7, 5, 2,
+    )  # fmt: skip
+    for ours, theirs in zip(found, votes, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    curation = curate_scores(scores, graph, estimate, k=k, rounds=7, seed=5)
+    for mine, theirs in zip(fields(curation), expected, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    num_levels=st.integers(2, 7),
+    num_rows=st.integers(12, 60),
+    unrated=st.sampled_from([0.0, 0.5]),
+    rate=st.floats(0.05, 0.95),
+)
+def test_votes_equal_the_reference_on_any_small_pool(
+    seed: int, num_levels: int, num_rows: int, unrated: float, rate: float
+) -> None:
+    scores, graph = make_pool(num_rows, num_levels, 5, unrated=unrated, seed=seed)
+    rates = np.full(num_levels, rate)
+    rates[seed % num_levels] = np.nan
+    expected = reference.simifeat_votes(
+        scores, graph.indices, graph.similarities, rates, k=5, rounds=3, seed=seed
+    )
+    found = _core.simifeat_votes(
+        scores.astype(np.int8), graph.indices, graph.similarities, rates, 4, 3, seed, 1
+    )
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_same_bytes_for_any_number_of_threads() -> None:
+    scores, graph = make_pool(20_000, 6, 12, unrated=0.2)
+    expected = fields(curate_scores(scores, graph, random_estimate(6), rounds=5, threads=1))
+    assert expected[1].any()
+    for threads in (2, 7):
+        found = fields(curate_scores(scores, graph, random_estimate(6), rounds=5, threads=threads))
+        for ours, theirs in zip(found, expected, strict=True):
+            assert ours.tobytes() == theirs.tobytes()
+
+
+def test_the_seed_decides_the_draws() -> None:
+    scores, graph = make_pool(500, 6, 12)
+    estimate = random_estimate(6)
+    one = curate_scores(scores, graph, estimate, seed=1)
+    again = curate_scores(scores, graph, estimate, seed=1)
+    other = curate_scores(scores, graph, estimate, seed=2**64 - 1)
+    assert one.error_probability.tobytes() == again.error_probability.tobytes()
+    assert one.error_probability.tobytes() != other.error_probability.tobytes()
+
+
+def two_groups(size: int = 20) -> tuple[IntArray, KnnGraph]:
+    """Rows of level 0, then rows of level 1; every row's neighbours are the others of its group."""
+    order = np.array([[m for m in range(size) if m != n] for n in range(size)])
+    indices = np.concatenate([order, order + size])
+    graph = KnnGraph.from_arrays(indices, np.full(indices.shape, 0.9))
+    return np.repeat([0, 1], size), graph
+
+
+def test_a_clean_pool_keeps_every_score() -> None:
+    scores, graph = two_groups()
+    curation = curate_scores(scores, graph, random_estimate(2))
+    np.testing.assert_array_equal(curation.scores, scores)
+    assert not curation.misrated.any()
+    # Nothing was flagged in any of the rounds that saw a row: (0 + 1) / (seen + 2).
+    assert curation.error_probability.max() < 0.05
+    assert not curation.confidence.any()
+
+
+def test_a_planted_error_is_mended() -> None:
+    scores, graph = two_groups()
+    scores[3] = 1
+    curation = curate_scores(scores, graph, random_estimate(2), rounds=51)
+    assert curation.scores[3] == 0
+    assert curation.suggested[3] == 0
+    assert curation.misrated[3]
+    # Flagged in all of the m rounds that saw it, always for level 0:
+    # (m + 1) / (m + 2) · (m + 1) / (m + 2), as K = 2.
+    assert curation.confidence[3] == pytest.approx(curation.error_probability[3] ** 2)
+    assert curation.corrected[3]
+    np.testing.assert_array_equal(np.flatnonzero(curation.scores != scores), [3])
+    cautious = curate_scores(scores, graph, random_estimate(2), rounds=51, min_confidence=1.0)
+    np.testing.assert_array_equal(cautious.scores, scores)
+    assert cautious.misrated[3]
+
+
+def test_unrated_rows_stay_unrated() -> None:
+    scores, graph = two_groups()
+    scores[[0, 25]] = -1
+    curation = curate_scores(scores, graph, random_estimate(2))
+    for row in (0, 25):
+        assert curation.scores[row] == curation.suggested[row] == -1
+        assert np.isnan(curation.error_probability[row])
+        assert not curation.misrated[row]
+    floats = np.where(scores < 0, np.nan, scores)
+    np.testing.assert_array_equal(
+        curate_scores(floats, graph, random_estimate(2)).scores, curation.scores
+    )
+
+
+def test_each_round_sees_nine_tenths_of_the_rated_rows() -> None:
+    scores, graph = make_pool(101, 3, 6, unrated=0.3)
+    seen, _, _ = _core.simifeat_votes(
+        scores.astype(np.int8), graph.indices, graph.similarities, np.full(3, 0.3), 4, 11, 0, 2
+    )
+    num_rated = int((scores >= 0).sum())
+    assert seen.sum() == 11 * (num_rated * 9 // 10)
+    assert not seen[scores < 0].any()
+    assert len(np.unique(seen[scores >= 0])) > 1
+
+
+def test_error_rates_by_hand() -> None:
+    transition = np.array([[0.8, 0.2, 0, 0], [0, 1.0, 0, 0], [0.5, 0.5, 0, 0], [0, 0, 0, 1.0]])
+    prior = np.array([0.5, 0.3, 0.2, 0.0])
+    observed = np.array([0.5, 0.25, 0.25, 0.0])
+    # Level 0: 1 − 0.8 · 0.5 / 0.5. Level 1: more is implied than observed, 0 becomes 0.05.
+    # Level 2: T_22 = 0, 1 becomes 0.95. Level 3: absent.
+    rates = error_rates(make_estimate(transition, prior, observed))
+    np.testing.assert_allclose(rates, [0.2, 0.05, 0.95, np.nan])
+    for seed in range(5):
+        estimate = random_estimate(6, seed)
+        np.testing.assert_array_equal(
+            error_rates(estimate),
+            reference.error_rates(estimate.transition_matrix, estimate.prior, estimate.observed),
+        )
+
+
+def test_a_level_without_error_rate_is_never_flagged() -> None:
+    scores, graph = make_pool(300, 3, 8)
+    estimate = random_estimate(3)
+    estimate = replace(estimate, prior=np.array([0.0, 0.5, 0.5]))
+    curation = curate_scores(scores, graph, estimate, k=8)
+    assert not curation.misrated[scores == 0].any()
+    assert curation.misrated[scores > 0].any()
+
+
+def test_the_settings_are_kept() -> None:
+    scores, graph = two_groups()
+    curation = curate_scores(
+        scores, graph, random_estimate(2), min_confidence=0.25, k=4, rounds=3, seed=9
+    )
+    assert (curation.method, curation.min_confidence, curation.k) == ("simifeat", 0.25, 4)
+    assert (curation.rounds, curation.seed) == (3, 9)
+    assert curation.scores.dtype == curation.suggested.dtype == np.int64
+
+
+def _refuse(match: str, error: type[Exception] = InputError, **arguments: Any) -> None:
+    scores, graph = make_pool(40, 3, 4)
+    with pytest.raises(error, match=match):
+        curate_scores(
+            arguments.pop("scores", scores),
+            arguments.pop("graph", graph),
+            arguments.pop("estimate", random_estimate(3)),
+            **{"k": 5, **arguments},
+        )
+
+
+def test_bad_input_is_refused() -> None:
+    scores, _ = make_pool(40, 3, 4)
+    estimate = random_estimate(3)
+    _refuse(r"scores: expected shape \(40,\)", scores=scores[1:])
+    _refuse("scores: expected numbers", InputTypeError, scores=["a"] * 40)
+    _refuse("scores: expected rated rows", scores=[None] * 40)
+    _refuse("graph: expected a KnnGraph", InputTypeError, graph=None)
+    _refuse("estimate: expected a TransitionEstimate, got tuple", InputTypeError, estimate=())
+    _refuse("estimate: expected one made with all score levels.*got one of 2",
+            estimate=random_estimate(2))  # fmt: skip
+    _refuse("estimate: expected transition_matrix", estimate=replace(estimate, observed=np.ones(2)))
+    _refuse("estimate: expected finite", estimate=replace(estimate, prior=np.full(3, np.nan)))
+
+
+def test_bad_settings_are_refused() -> None:
+    _refuse("method: expected one of simifeat, got 'vote'", method="vote")
+    _refuse("k: expected at least 2, got 1", k=1)
+    _refuse(r"k: expected at most 5 \(the row and the graph\'s 4 .*got 6", k=6)
+    _refuse("rounds: expected at least 1, got 0", rounds=0)
+    _refuse("rounds: expected an integer", InputTypeError, rounds=5.0)
+    _refuse("seed: expected at least 0, got -1", seed=-1)
+    _refuse("seed: expected 0 to", seed=2**64)
+    _refuse("min_confidence: expected 0 to 1, got 1.5", min_confidence=1.5)
+    _refuse("min_confidence: expected 0 to 1, got nan", min_confidence=np.nan)
+    _refuse("min_confidence: expected a number", InputTypeError, min_confidence="half")
+    _refuse("threads: expected", threads=-1)
+
+
+def test_progress_is_told() -> None:
+    scores, graph = make_pool(300, 3, 8)
+    calls: list[tuple[str, int, int]] = []
+    curate_scores(scores, graph, random_estimate(3), k=5, progress=lambda *call: calls.append(call))
+    assert calls[-1] == ("curation", 51, 51)
+
+
+def test_ctrl_c_stops_the_rounds() -> None:
+    scores, graph = make_pool(2_000, 4, 12)
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    started = time.monotonic()
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        curate_scores(scores, graph, random_estimate(4), rounds=10**6)  # minutes of work
+    assert time.monotonic() - started < 1.2
+    timer.join()
+
+
+def test_the_examples_run() -> None:
+    results = doctest.testmod(ds2fast.curation)
+    assert results.attempted > 0
+    assert results.failed == 0

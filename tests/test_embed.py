@@ -1,0 +1,519 @@
+"""embed: order, repeats, lengths, padding, errors, interruption, and what is kept in the cache."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper
+
+from ds2fast.embedding import embed, resolve_encoder
+from ds2fast.embedding.batching import pad_batch, plan_batches
+from ds2fast.embedding.cache import GraphCache, resolve_cache_dir
+from ds2fast.embedding.export import export_encoder, graph_key
+from ds2fast.embedding.tokenise import Tokeniser, TokenTable
+from ds2fast.errors import InputError, InputFileError, InputTypeError, OutputError
+from ds2fast.results import Embeddings
+from encoder_fixtures import TinyEncoder, cosines, make_tiny_encoder, save_onnx, word_ids
+
+TEXTS = [
+    "the frog sat on the mat",
+    "stone",
+    "a toad sings at night",
+    "the blue river is cold",
+    "stone",
+    "",
+    "the old sun is warm at night the frog sings",
+]
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> TinyEncoder:
+    return make_tiny_encoder(tmp_path / "tiny")
+
+
+def run(texts: Any, encoder: TinyEncoder, **settings: Any) -> Embeddings:
+    settings.setdefault("cache_dir", False)
+    return embed(texts, model=encoder.directory, **settings)
+
+
+# Vectors
+
+
+def test_vectors_are_right_and_in_order(tiny: TinyEncoder) -> None:
+    result = run(TEXTS, tiny)
+    assert result.vectors.shape == (7, 32)
+    assert result.vectors.dtype == np.float32
+    np.testing.assert_allclose(result.vectors, tiny.expect(TEXTS), atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(result.vectors, axis=1), 1, atol=1e-6)
+    assert (result.model, result.precision) == (str(tiny.directory), "fp32")
+    assert len(result) == 7
+
+
+def test_identical_texts_have_identical_vectors(tiny: TinyEncoder) -> None:
+    vectors = run(TEXTS, tiny).vectors
+    assert (vectors[1] == vectors[4]).all()
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_padding_changes_nothing(tmp_path: Path, pooling: str) -> None:
+    encoder = make_tiny_encoder(tmp_path / "tiny", pooling=pooling)
+    alone = run(["stone"], encoder).vectors[0]
+    longest = "the old sun is warm at night the frog sings a stone is"
+    beside = run([longest, "stone", longest + " cold"], encoder).vectors[1]
+    assert np.abs(alone - beside).max() <= 1e-5
+
+
+def test_same_bytes_each_time(tiny: TinyEncoder) -> None:
+    for threads in (1, 2):
+        first, second = (run(TEXTS * 50, tiny, threads=threads).vectors for _ in range(2))
+        assert first.tobytes() == second.tobytes()
+
+
+def test_threads_do_not_change_the_meaning(tiny: TinyEncoder) -> None:
+    one, three = (run(TEXTS, tiny, threads=threads).vectors for threads in (1, 3))
+    np.testing.assert_allclose(one, three, atol=1e-5)
+
+
+def test_texts_beyond_the_maximum_are_cut_and_counted(tiny: TinyEncoder) -> None:
+    """16 tokens fit: 14 words and the two special tokens."""
+    fits = " ".join(["stone"] * 14)
+    long = " ".join(["stone"] * 15)
+    other = " ".join(["stone"] * 14 + ["frog"] * 4)
+    result = run([fits, long, other, long, "frog"], tiny)
+    assert result.truncated == 3
+    np.testing.assert_allclose(result.vectors[1:4], result.vectors[[0, 0, 0]], atol=1e-6)
+
+
+def test_settings_of_training_in_the_tokenizer_are_overridden(tiny: TinyEncoder) -> None:
+    """tokenizer.json says: cut at 4 tokens, pad to 12. Both would change these vectors."""
+    long = "the old sun is warm at night"
+    np.testing.assert_allclose(run([long], tiny).vectors, tiny.expect([long]), atol=1e-5)
+
+
+def test_vocabulary_file_in_place_of_tokenizer_json(tiny: TinyEncoder) -> None:
+    expected = run(TEXTS, tiny).vectors
+    (tiny.directory / "tokenizer.json").unlink()
+    assert (run(TEXTS, tiny).vectors == expected).all()
+
+
+def test_lowercasing_that_the_checkpoint_asks_for(tiny: TinyEncoder) -> None:
+    tiny.rewrite("tokenizer_config.json", do_lower_case=False)
+    (tiny.directory / "tokenizer.json").unlink()
+    known, unknown = run(["the frog", "The FROG"], tiny).vectors
+    assert abs(known @ unknown) < 0.99  # this tokeniser tells upper case from lower
+    tiny.rewrite("sentence_bert_config.json", do_lower_case=True)
+    known, lowered = run(["the frog", "The FROG"], tiny).vectors
+    assert (known == lowered).all()
+
+
+def test_sequences_of_other_kinds(tiny: TinyEncoder) -> None:
+    expected = run(TEXTS, tiny).vectors
+    for texts in (tuple(TEXTS), np.array(TEXTS), np.array(TEXTS, dtype=object)):
+        assert (run(texts, tiny).vectors == expected).all()
+
+
+@pytest.mark.encoder
+def test_real_encoder_understands(encoder_dir: Path, tmp_path: Path) -> None:
+    texts = [
+        "How do I bake bread without yeast?",
+        "Give me a recipe for a loaf that needs no yeast.",
+        "Explain how a compiler allocates registers.",
+        "What does register allocation in a compiler do?",
+        "",
+    ]
+    vectors = embed(texts, model=encoder_dir, cache_dir=tmp_path).vectors
+    similar = vectors @ vectors.T
+    unrelated = max(similar[0, 2], similar[0, 3], similar[1, 2], similar[1, 3])
+    assert min(similar[0, 1], similar[2, 3]) > unrelated + 0.3
+    assert np.isfinite(vectors).all()
+
+
+# Batches
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=80), st.integers(1, 2000))
+def test_plan_covers_every_text_once_within_the_budget(lengths: list[int], budget: int) -> None:
+    array = np.array(lengths, np.int64)
+    batches = plan_batches(array, budget)
+    assert sorted(int(row) for rows in batches for row in rows) == list(range(len(lengths)))
+    for rows in batches:
+        assert len(rows) == 1 or array[rows].max() * len(rows) <= budget
+    order = np.concatenate([array[rows] for rows in batches])
+    assert (np.diff(order) <= 0).all()
+
+
+def test_pad_batch() -> None:
+    table = TokenTable(
+        np.array([5, 6, 7, 8, 9, 10], np.int32), np.array([0, 2, 3, 6]), np.zeros(3, np.bool_)
+    )
+    ids, mask = pad_batch(table, np.array([2, 1]), pad_id=1)
+    assert ids.tolist() == [[8, 9, 10], [7, 1, 1]]
+    assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+def test_tokens_are_those_of_the_vocabulary(tiny: TinyEncoder) -> None:
+    """Also where texts come in more than one chunk."""
+    texts = [TEXTS[i % 4] for i in range(5000)]
+    done: list[int] = []
+    table = Tokeniser(resolve_encoder(tiny.directory)).encode(texts, done.append)
+    assert table.ids.tolist() == [token for text in texts for token in word_ids(text)]
+    assert table.lengths.tolist() == [len(word_ids(text)) for text in texts]
+    assert len(done) > 1
+    assert done[-1] == 5000
+
+
+def test_one_very_long_text_is_a_chunk_of_its_own(tiny: TinyEncoder) -> None:
+    texts = ["frog", "stone " * 400_000, "toad"]
+    done: list[int] = []
+    table = Tokeniser(resolve_encoder(tiny.directory)).encode(texts, done.append)
+    assert done == [1, 2, 3]
+    assert table.truncated.tolist() == [False, True, False]
+
+
+def test_tokeniser_that_frames_nothing_gives_an_empty_text_one_token(tiny: TinyEncoder) -> None:
+    path = tiny.directory / "tokenizer.json"
+    tiny.rewrite("tokenizer.json", post_processor=None)
+    assert '"post_processor"' not in path.read_text()
+    table = Tokeniser(resolve_encoder(tiny.directory)).encode(["", "frog"], lambda _: None)
+    assert table.lengths.tolist() == [1, 1]
+
+
+# Progress and interruption
+
+
+def test_progress_counts_texts_and_tokens_to_the_end(tiny: TinyEncoder) -> None:
+    calls: list[tuple[str, int, int]] = []
+    run(TEXTS, tiny, progress=lambda *call: calls.append(call))
+    tokens = sum(len(word_ids(text)) for text in set(TEXTS))
+    assert ("tokenising", 6, 6) in calls
+    assert calls[-1] == ("embedding", tokens, tokens)
+    embedding = [done for stage, done, _ in calls if stage == "embedding"]
+    assert embedding == sorted(embedding)
+    assert embedding[0] == 0
+
+
+def save_slow_encoder(directory: Path) -> None:
+    """600 products of 1024² matrices in one run: far more than a second."""
+    matrix = np.full((1024, 1024), 2.0**-10, np.float32)
+    nodes = [
+        helper.make_node("Cast", ["input_ids"], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["x"], ["mean"], keepdims=0),
+        helper.make_node("Add", ["w", "mean"], ["p0"]),
+    ]
+    nodes += [helper.make_node("MatMul", [f"p{i}", "w"], [f"p{i + 1}"]) for i in range(600)]
+    nodes += [
+        helper.make_node("ReduceMean", ["p600"], ["scale"], keepdims=0),
+        helper.make_node("Mul", ["x", "scale"], ["scaled"]),
+        helper.make_node("Unsqueeze", ["scaled", "axis"], ["last_hidden_state"]),
+    ]
+    constants: dict[str, npt.NDArray[Any]] = {"w": matrix, "axis": np.array([2], np.int64)}
+    save_onnx(directory / "model.onnx", nodes, constants, inputs=["input_ids"])
+
+
+def test_ctrl_c_ends_a_running_batch(tiny: TinyEncoder) -> None:
+    save_slow_encoder(tiny.directory)
+    sent: list[float] = []
+
+    def interrupt() -> None:
+        sent.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def start_clock(stage: str, done: int, total: int) -> None:
+        if stage == "embedding":
+            threading.Timer(0.2, interrupt).start()
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        run(["the frog"], tiny, progress=start_clock)
+    assert time.monotonic() - sent[0] < 1.5
+    assert threading.active_count() == before
+    (tiny.directory / "model.onnx").unlink()
+    np.testing.assert_allclose(run(TEXTS, tiny).vectors, tiny.expect(TEXTS), atol=1e-5)
+
+
+def test_an_error_in_the_callback_comes_through(tiny: TinyEncoder) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("mine")
+
+    before = threading.active_count()
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        run(TEXTS, tiny, progress=fail)
+    assert threading.active_count() == before
+
+
+# Bad arguments
+
+
+@pytest.mark.parametrize(
+    ("texts", "error", "message"),
+    [
+        ("one text", InputTypeError, "texts: expected a sequence of str, got str"),
+        (b"bytes", InputTypeError, "got bytes"),
+        (None, InputTypeError, "got NoneType"),
+        ({"a": "b"}, InputTypeError, "got dict"),
+        ({"a"}, InputTypeError, "got set"),
+        ((word for word in "ab"), InputTypeError, "got generator"),
+        ([], InputError, "texts: expected at least one text, got none"),
+        (["a", 3], InputTypeError, r"texts\[1\]: expected str, got int"),
+        (["a", "b", None], InputTypeError, r"texts\[2\]: expected str, got NoneType"),
+        (["é", "b\ud83d"], InputError, r"texts\[1\]: expected valid Unicode.*at character 1"),
+    ],
+)
+def test_texts_that_cannot_be(texts: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        embed(texts, model="./never-looked-for")
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "name"),
+    [
+        ({"threads": 0}, InputError, "threads"),
+        ({"threads": 1.5}, InputTypeError, "threads"),
+        ({"cache_dir": 3}, InputTypeError, "cache_dir"),
+        ({"cache_dir": True}, InputTypeError, "cache_dir"),
+        ({"progress": "bar"}, InputTypeError, "progress"),
+    ],
+)
+def test_settings_that_cannot_be(
+    settings: dict[str, Any], error: type[Exception], name: str
+) -> None:
+    with pytest.raises(error, match=name):
+        embed(["a"], model="./never-looked-for", **settings)
+
+
+# Models that are broken
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("model.safetensors", b"\x00" * 100),
+        ("tokenizer.json", b'{"version": "1.0"'),
+        ("model.onnx", b"no protobuf at all"),
+        ("model.onnx", b""),
+    ],
+)
+def test_corrupt_files_are_named(tiny: TinyEncoder, name: str, content: bytes) -> None:
+    (tiny.directory / name).write_bytes(content)
+    with pytest.raises(InputFileError, match=f"{name}: expected"):
+        run(TEXTS, tiny)
+
+
+def test_truncated_onnx(tiny: TinyEncoder) -> None:
+    graph = export_encoder(resolve_encoder(tiny.directory))
+    (tiny.directory / "model.onnx").write_bytes(graph[: len(graph) // 2])
+    with pytest.raises(InputFileError, match=r"model\.onnx: expected an ONNX model"):
+        run(TEXTS, tiny)
+
+
+def test_corrupt_vocabulary(tiny: TinyEncoder) -> None:
+    (tiny.directory / "tokenizer.json").unlink()
+    (tiny.directory / "vocab.txt").write_text("only\nwords\n")
+    with pytest.raises(InputFileError, match=r"vocab\.txt: expected a tokenizer"):
+        run(TEXTS, tiny)
+
+
+def test_tokenizer_of_another_model(tiny: TinyEncoder) -> None:
+    short = {**tiny.weights}
+    short["embeddings.word_embeddings.weight"] = tiny.weights["embeddings.word_embeddings.weight"][
+        :8
+    ].copy()
+    tiny.save_weights(short)
+    tiny.rewrite("config.json", vocab_size=8)
+    with pytest.raises(InputFileError, match=r"tokenizer\.json: .*vocab_size 8 .*got 22"):
+        run(["a sun", "stone warm"], tiny)
+
+
+def test_weights_that_are_not_numbers(tiny: TinyEncoder) -> None:
+    name = "embeddings.word_embeddings.weight"
+    damaged = tiny.weights[name].copy()
+    damaged[word_ids("toad")[1]] = np.nan
+    tiny.save_weights({**tiny.weights, name: damaged})
+    with pytest.raises(InputFileError, match=r"for 2 texts, the first is texts\[2\]"):
+        run([*TEXTS, "old toad"], tiny)
+
+
+# Graphs of others
+
+
+def save_lookup_encoder(path: Path, tiny: TinyEncoder, kind: int = TensorProto.INT64) -> None:
+    """Token vectors that are the word embeddings alone."""
+    table = tiny.weights["embeddings.word_embeddings.weight"]
+    node = helper.make_node("Gather", ["table", "input_ids"], ["last_hidden_state"])
+    save_onnx(path, [node], {"table": table}, kind=kind, inputs=["input_ids"])
+
+
+@pytest.mark.parametrize("place", ["model.onnx", "onnx/model.onnx"])
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@pytest.mark.parametrize("kind", [TensorProto.INT64, TensorProto.INT32])
+def test_token_vectors_of_a_graph_are_pooled(
+    tmp_path: Path, pooling: str, place: str, kind: int
+) -> None:
+    encoder = make_tiny_encoder(tmp_path / "tiny", pooling=pooling)
+    save_lookup_encoder(encoder.directory / place, encoder, kind)
+    (encoder.directory / "model.safetensors").unlink()
+    table = encoder.weights["embeddings.word_embeddings.weight"].astype(np.float64)
+    rows = [table[word_ids(text)] for text in TEXTS]
+    expected = np.stack([row.mean(axis=0) if pooling == "mean" else row[0] for row in rows])
+    assert cosines(run(TEXTS, encoder).vectors, expected).min() > 0.999999
+
+
+def test_sentence_vectors_of_a_graph_are_taken_and_normalised(tiny: TinyEncoder) -> None:
+    table = 3 * tiny.weights["embeddings.word_embeddings.weight"]
+    nodes = [
+        helper.make_node("Gather", ["input_ids", "one"], ["second"], axis=1),
+        helper.make_node("Gather", ["table", "second"], ["sentence_embedding"]),
+    ]
+    constants = {"table": table, "one": np.array(1, np.int64)}
+    path = tiny.directory / "model.onnx"
+    save_onnx(path, nodes, constants, output="sentence_embedding", inputs=["input_ids"])
+    vectors = run(["frog", "stone"], tiny).vectors
+    words = table[[word_ids("frog")[1], word_ids("stone")[1]]].astype(np.float64)
+    np.testing.assert_allclose(
+        vectors, words / np.linalg.norm(words, axis=1, keepdims=True), atol=1e-6
+    )
+
+
+def test_graph_with_unknown_inputs(tiny: TinyEncoder) -> None:
+    node = helper.make_node("Cast", ["pixels"], ["last_hidden_state"], to=TensorProto.FLOAT)
+    save_onnx(tiny.directory / "model.onnx", [node], {}, inputs=["pixels"])
+    with pytest.raises(InputError, match=r"model\.onnx: expected integer inputs.*pixels"):
+        run(TEXTS, tiny)
+
+
+def test_graph_with_inputs_of_another_kind(tiny: TinyEncoder) -> None:
+    node = helper.make_node("Identity", ["input_ids"], ["last_hidden_state"])
+    path = tiny.directory / "model.onnx"
+    save_onnx(path, [node], {}, inputs=["input_ids"], kind=TensorProto.FLOAT)
+    with pytest.raises(InputError, match=r"expected integer inputs.*tensor\(float\)"):
+        run(TEXTS, tiny)
+
+
+def test_graph_with_unknown_outputs(tiny: TinyEncoder) -> None:
+    node = helper.make_node("Cast", ["input_ids"], ["logits"], to=TensorProto.FLOAT)
+    save_onnx(tiny.directory / "model.onnx", [node], {}, output="logits", inputs=["input_ids"])
+    with pytest.raises(InputError, match=r"model\.onnx: expected an output.*got logits"):
+        run(TEXTS, tiny)
+
+
+# The kept graph
+
+
+def kept(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "encoders").iterdir()}
+
+
+def test_graph_is_kept_and_used(
+    tiny: TinyEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    first = run(TEXTS, tiny, cache_dir=cache).vectors
+    key = graph_key(resolve_encoder(tiny.directory))
+    assert set(kept(cache)) == {f"{key}.onnx", f"{key}.sha256"}
+    monkeypatch.setattr("ds2fast.embedding.encode.export_encoder", lambda _: pytest.fail("made"))
+    assert (run(TEXTS, tiny, cache_dir=str(cache)).vectors == first).all()
+
+
+def flip_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        flip_a_byte,
+        lambda path: path.write_bytes(path.read_bytes()[:100]),
+        Path.unlink,
+        lambda path: path.write_bytes(b"\xff\xfe"),
+    ],
+    ids=["flipped", "cut", "gone", "overwritten"],
+)
+@pytest.mark.parametrize("suffix", [".onnx", ".sha256"])
+def test_harmed_graph_is_made_anew(
+    tiny: TinyEncoder, tmp_path: Path, harm: Callable[[Path], object], suffix: str
+) -> None:
+    first = run(TEXTS, tiny, cache_dir=tmp_path).vectors
+    whole = kept(tmp_path)
+    (path,) = (tmp_path / "encoders").glob(f"*{suffix}")
+    harm(path)
+    assert (run(TEXTS, tiny, cache_dir=tmp_path).vectors == first).all()
+    assert kept(tmp_path) == whole
+
+
+def test_killed_while_writing_leaves_no_half_graph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    cache = GraphCache(tmp_path)
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(KeyboardInterrupt):
+        cache.get_or_make("key", lambda: b"graph")
+    monkeypatch.undo()
+    assert kept(tmp_path) == {}
+    assert cache.get_or_make("key", lambda: b"graph") == b"graph"
+
+
+def test_false_keeps_nothing(
+    tiny: TinyEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DS2FAST_CACHE_DIR", str(tmp_path / "cache"))
+    run(TEXTS, tiny, cache_dir=False)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_default_cache_is_that_of_the_environment(
+    tiny: TinyEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DS2FAST_CACHE_DIR", str(tmp_path / "cache"))
+    run(TEXTS, tiny, cache_dir=None)
+    assert len(kept(tmp_path / "cache")) == 2
+
+
+@pytest.mark.parametrize(
+    ("platform", "variable", "expected"),
+    [
+        ("linux", None, ".cache/ds2fast"),
+        ("linux", "elsewhere", "elsewhere/ds2fast"),
+        ("darwin", "elsewhere", "Library/Caches/ds2fast"),
+    ],
+)
+def test_users_cache_folder(
+    platform: str,
+    variable: str | None,
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("DS2FAST_CACHE_DIR", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / variable) if variable else "")
+    monkeypatch.setattr("sys.platform", platform)
+    assert resolve_cache_dir(None) == tmp_path / expected
+
+
+def test_cache_that_cannot_be_written(
+    tiny: TinyEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file stands where the folder should be: an error where it was asked for by name only."""
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file")
+    with pytest.raises(OutputError, match="cache_dir: expected a folder that can be written"):
+        run(TEXTS, tiny, cache_dir=blocked)
+    monkeypatch.setenv("DS2FAST_CACHE_DIR", str(blocked))
+    vectors = run(TEXTS, tiny, cache_dir=None).vectors
+    np.testing.assert_allclose(vectors, tiny.expect(TEXTS), atol=1e-5)

@@ -1,0 +1,162 @@
+"""A long search can be stopped, lets other Python threads run, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from ds2fast.knn import knn_graph
+from graph_checks import assert_exact, integer_rows, random_rows
+
+SEARCH_OF_MINUTES = """
+import signal
+import numpy as np
+from ds2fast.knn import knn_graph
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have us ignore it
+rows = np.random.default_rng(0).standard_normal((60_000, 768), dtype=np.float32)
+knn_graph(rows, 10, progress=lambda *call: print("searching", flush=True))
+print("finished", flush=True)
+"""
+
+
+def test_ctrl_c_ends_a_long_search() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SEARCH_OF_MINUTES],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"DS2FAST_SIMD": "baseline"},
+    )
+    try:
+        assert process.stdout is not None
+        first_line = process.stdout.readline()
+        assert first_line == "searching\n", process.communicate()[1]
+        time.sleep(0.3)
+        sent = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+        elapsed = time.monotonic() - sent
+    finally:
+        process.kill()
+        process.wait()
+    print(f"from the signal to the exit: {elapsed:.3f} s")  # shown by pytest -rP
+    assert "KeyboardInterrupt" in errors
+    assert "finished" not in output
+    assert process.returncode == -signal.SIGINT  # how Python ends on an interrupt that none caught
+    assert elapsed < 5.0  # a second is the promise; the rest is for busy machines
+
+
+class AlarmError(Exception):
+    """Raised by the signal handler of the tests."""
+
+
+@contextmanager
+def alarm_after(seconds: float) -> Iterator[list[float]]:
+    """Raises AlarmError in the main thread once; yields the list that then holds the time of it."""
+    rung: list[float] = []
+
+    def ring(signum: int, frame: FrameType | None) -> None:
+        rung.append(time.monotonic())
+        raise AlarmError
+
+    previous = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield rung
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_a_signal_is_handled_though_nobody_watches(
+    monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    monkeypatch.setenv("DS2FAST_SIMD", "baseline")
+    rows = random_rows(14_000, 1024)  # some ten seconds of work
+    started = time.monotonic()
+    with alarm_after(0.4) as rung, pytest.raises(AlarmError):
+        knn_graph(rows, 10, threads=threads, progress=False)
+    assert rung[0] - started < 2.0  # the handler ran during the search...
+    assert time.monotonic() - rung[0] < 2.0  # ...and ended it
+    small = integer_rows(200, 5, 3)
+    assert_exact(knn_graph(small, 5, threads=threads, progress=False), small, 5)
+
+
+def test_other_python_threads_run_during_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DS2FAST_SIMD", "baseline")
+    ticks: list[float] = []
+    ended = threading.Event()
+
+    def tick() -> None:
+        while not ended.is_set():
+            ticks.append(time.monotonic())
+            time.sleep(0.001)
+
+    rows = random_rows(6000, 768)
+    clock = threading.Thread(target=tick)
+    clock.start()
+    try:
+        started = time.monotonic()
+        knn_graph(rows, 10, threads=1, progress=False)
+        finished = time.monotonic()
+    finally:
+        ended.set()
+        clock.join()
+    within = [at for at in ticks if started < at < finished]
+    assert finished - started > 0.2, "too short a search to tell"
+    # Were the lock held but for the polls, a tick would come every 50 ms.
+    gaps = [after - before for before, after in pairwise(within)]
+    assert statistics.median(gaps) < 0.02
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+def test_no_thread_outlives_a_search() -> None:
+    knn_graph(random_rows(100, 8), 5, threads=1, progress=False)
+    before = len(list(Path("/proc/self/task").iterdir()))
+    knn_graph(random_rows(3000, 64), 5, threads=9, progress=False)
+    assert len(list(Path("/proc/self/task").iterdir())) == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+def test_a_search_runs_on_as_many_threads_as_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DS2FAST_SIMD", "baseline")
+    before = len(list(Path("/proc/self/task").iterdir()))
+    most = [0]
+
+    def count(stage: str, done: int, total: int) -> None:
+        most[0] = max(most[0], len(list(Path("/proc/self/task").iterdir())) - before)
+
+    knn_graph(random_rows(9000, 512), 5, threads=5, progress=count)
+    assert most[0] == 4  # and the calling one
+
+
+def _search_in_a_child(answers: multiprocessing.SimpleQueue[list[int]]) -> None:
+    graph = knn_graph(random_rows(300, 8), 5, threads=2, progress=False)
+    answers.put(graph.indices[0].tolist())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="fork is safe with NumPy on Linux only")
+def test_a_forked_child_can_search() -> None:
+    expected = knn_graph(random_rows(300, 8), 5, threads=2, progress=False)
+    context = multiprocessing.get_context("fork")
+    answers: multiprocessing.SimpleQueue[list[int]] = context.SimpleQueue()
+    child = context.Process(target=_search_in_a_child, args=(answers,))
+    child.start()
+    child.join(timeout=60)
+    assert child.exitcode == 0
+    assert answers.get() == expected.indices[0].tolist()
