@@ -1,10 +1,10 @@
-"""How well are T and the misrated rows found where both are known?
+"""Measures how well T and the misrated rows are found where both are known.
 
 Plants true scores and rating errors on the 40 000 real embeddings of the measuring data (its
 `plant.py`), then compares with what ds2fast finds. For each regime, means over the seeds of:
 
 - T error: mean |T̂ − T| over all entries, T counted from the planted (true, given) pairs;
-- F1 of the misrated rows, and the mean absolute error of the curated scores, with either solver's T.
+- F1 of the misrated rows and mean absolute error of the curated scores, for either solver.
 
 Usage: python bench/bench_planted.py --shared ../shared --threads 1
 """

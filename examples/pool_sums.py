@@ -418,5 +418,5 @@ def other_clock(rng: np.random.Generator) -> Subject:
 
 
 def _clock(hours: float) -> str:
-    minutes = int(timedelta(hours=hours).total_seconds() // 60)
+    minutes = int(hours * 60)
     return f"{minutes // 60:02d}:{minutes % 60:02d}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import os
 import signal
 import threading
@@ -16,8 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
+from tokenizers import Tokenizer
 
-from ds2fast.embedding import embed, resolve_encoder
+from ds2fast.embedding import embed, encoder_info, resolve_encoder
 from ds2fast.embedding.batching import pad_batch, plan_batches
 from ds2fast.embedding.cache import GraphCache, resolve_cache_dir
 from ds2fast.embedding.export import export_encoder, graph_key
@@ -137,6 +139,23 @@ def test_real_encoder_understands(encoder_dir: Path, tmp_path: Path) -> None:
     unrelated = max(similar[0, 2], similar[0, 3], similar[1, 2], similar[1, 3])
     assert min(similar[0, 1], similar[2, 3]) > unrelated + 0.3
     assert np.isfinite(vectors).all()
+
+
+@pytest.mark.encoder
+@pytest.mark.parametrize("function", [embed, encoder_info, export_encoder, resolve_encoder])
+def test_examples_run(
+    function: Callable[..., object],
+    encoder_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DS2FAST_CACHE_DIR", str(tmp_path))
+    examples = doctest.DocTestFinder(recurse=False).find(
+        function, globs={"encoder_dir": str(encoder_dir)}
+    )
+    results = [doctest.DocTestRunner().run(example) for example in examples]
+    assert sum(result.attempted for result in results) > 0
+    assert all(result.failed == 0 for result in results)
 
 
 # Batches
@@ -345,6 +364,17 @@ def test_weights_that_are_not_numbers(tiny: TinyEncoder) -> None:
 
 
 # Graphs of others
+
+
+def test_filling_of_a_graph_without_settings(tiny: TinyEncoder) -> None:
+    """No config.json: what fills a batch up is what the tokenizer names, here id 7."""
+    (tiny.directory / "config.json").unlink()
+    save_lookup_encoder(tiny.directory / "model.onnx", tiny)
+    tokenizer = Tokenizer.from_file(str(tiny.directory / "tokenizer.json"))
+    tokenizer.enable_padding(pad_id=7)
+    tokenizer.save(str(tiny.directory / "tokenizer.json"))
+    assert Tokeniser(resolve_encoder(tiny.directory)).pad_id == 7
+    assert run(TEXTS, tiny).vectors.shape == (7, 32)
 
 
 def save_lookup_encoder(path: Path, tiny: TinyEncoder, kind: int = TensorProto.INT64) -> None:

@@ -18,15 +18,13 @@ STAGE = "k-NN graph"
 
 
 class Recorder:
-    """A progress callable that remembers when it was called with what."""
+    """A progress callable that remembers what it was called with."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, int, int]] = []
-        self.times: list[float] = []
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         self.calls.append((stage, done, total))
-        self.times.append(time.monotonic())
 
 
 # --- The search -----------------------------------------------------------------------------------
@@ -34,13 +32,9 @@ class Recorder:
 
 @pytest.mark.parametrize("threads", [1, 2, 7])
 @pytest.mark.parametrize("num_rows", [2, 50, 6000])
-def test_a_search_reports_from_nothing_to_all(
-    monkeypatch: pytest.MonkeyPatch, num_rows: int, threads: int
-) -> None:
-    monkeypatch.setenv("DS2FAST_SIMD", "baseline")  # slow enough for reports on the way
+def test_a_search_reports_from_nothing_to_all(num_rows: int, threads: int) -> None:
     heard = Recorder()
-    rows = random_rows(num_rows, 300)
-    knn_graph(rows, 1, threads=threads, progress=heard)
+    knn_graph(random_rows(num_rows, 300), 1, threads=threads, progress=heard)
     stages, done, totals = zip(*heard.calls, strict=True)
     assert set(stages) == {STAGE}
     assert len(set(totals)) == 1
@@ -48,20 +42,21 @@ def test_a_search_reports_from_nothing_to_all(
     assert done[0] >= 0
     assert (np.diff(done) >= 0).all()
     assert done[-1] == totals[0]
-    if num_rows == 6000:
-        assert len(set(done)) > 4
 
 
-def test_a_search_reports_at_most_some_twenty_times_a_second(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_search_reports_some_twenty_times_a_second(
+    monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
-    monkeypatch.setenv("DS2FAST_SIMD", "baseline")
+    monkeypatch.setenv("DS2FAST_SIMD", "baseline")  # a second or so
     heard = Recorder()
     started = time.monotonic()
-    knn_graph(random_rows(9000, 300), 5, threads=2, progress=heard)
+    knn_graph(random_rows(9000, 300), 5, threads=threads, progress=heard)
     elapsed = time.monotonic() - started
-    # Every 50 ms, and once at the end of each of the search's three phases and of the whole.
-    assert len(heard.calls) <= elapsed / 0.05 + 4
+    # Every 50 ms, and once at the end of each of the search's three phases and of the whole. A busy
+    # machine may miss some.
+    assert elapsed / 0.05 / 5 <= len(heard.calls) <= elapsed / 0.05 + 4
+    assert len({done for _, done, _ in heard.calls}) > 0.5 * len(heard.calls)
 
 
 def test_watching_changes_nothing() -> None:

@@ -5,6 +5,7 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
+LevelArray = npt.NDArray[np.int8]
 IdArray = npt.NDArray[np.int32]
 IntArray = npt.NDArray[np.int64]
 Report = Callable[[int, int], None]
@@ -28,3 +29,28 @@ def long_tail_scores(
     similarities: FloatArray, k: int, threads: int, progress: Report | None = None
 ) -> FloatArray: ...
 def dual_sort(scores: DoubleArray, long_tail: FloatArray, count: int) -> IntArray: ...
+def agreement_counts(
+    levels: LevelArray,
+    indices: IdArray,
+    num_levels: int,
+    threads: int,
+    progress: Report | None = None,
+) -> IntArray: ...
+def solve_em(
+    counts: IntArray, progress: Report | None = None
+) -> tuple[DoubleArray, DoubleArray]: ...
+def solve_moments(
+    counts: IntArray, progress: Report | None = None
+) -> tuple[DoubleArray, DoubleArray]: ...
+def moment_loss(counts: IntArray, transition: DoubleArray, prior: DoubleArray) -> float: ...
+def simifeat_votes(
+    levels: LevelArray,
+    indices: IdArray,
+    similarities: FloatArray,
+    error_rates: DoubleArray,
+    num_counted: int,
+    rounds: int,
+    seed: int,
+    threads: int,
+    progress: Report | None = None,
+) -> tuple[IdArray, IdArray, IdArray]: ...

@@ -123,9 +123,10 @@ def select(
     manifest.json.
     """
     from ds2fast.io.save import manifest_of
-    from ds2fast.io.write import prepare_output_dir
+    from ds2fast.io.write import check_output_dir
+    from ds2fast.summary import describe_findings
 
-    prepare_output_dir(output, overwrite=overwrite)
+    check_output_dir(output, overwrite=overwrite)
     pool, arguments = _read_pool(data, options)
     selection = ds2fast.select(
         pool,
@@ -139,7 +140,7 @@ def select(
     if options["as_json"]:
         _print_json(manifest_of(selection))
     if not options["quiet"]:
-        click.echo(f"{selection}\n\nwritten to {output}", err=True)
+        click.echo(f"{describe_findings(selection)}\n\nwritten to {output}", err=True)
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""What ds2fast raises: always a `ValueError`, `TypeError` or `FileNotFoundError`, or a subclass here."""
+"""What ds2fast raises: a `ValueError`, `TypeError` or `FileNotFoundError`, or a subclass here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ class Ds2fastError(Exception):
 
 
 class InputError(Ds2fastError, ValueError):
-    """A value that cannot be used: the message names the argument, what was expected and what came."""
+    """A value that cannot be used: the message names it, what was expected and what came."""
 
 
 class InputTypeError(Ds2fastError, TypeError):
@@ -20,7 +20,7 @@ class InputFileError(Ds2fastError, FileNotFoundError):
 
 
 class ModelNotFoundError(Ds2fastError, FileNotFoundError):
-    """An encoder that was not found: the message says what was looked for, where, and what to do."""
+    """An encoder that was not found: the message says what was looked for, where, what to do."""
 
 
 class OutputError(Ds2fastError, ValueError):

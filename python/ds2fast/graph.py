@@ -40,7 +40,7 @@ class KnnGraph:
     @property
     def k(self) -> int:
         """Number of neighbours per row."""
-        return self.indices.shape[1]
+        return int(self.indices.shape[1])
 
     @classmethod
     def from_arrays(cls, indices: npt.ArrayLike, similarities: npt.ArrayLike) -> KnnGraph:
@@ -106,6 +106,7 @@ def _check_neighbours(ids: npt.NDArray[np.integer], sims: FloatArray) -> None:
     _refuse_rows((np.diff(sims, axis=1) > 0).any(axis=1), "similarities: expected descending order")
 
 
-def _refuse_rows(bad: npt.NDArray[np.bool_], expected: str) -> None:
-    if bad.any():
-        raise InputError(f"{expected}; first offending row: {int(bad.argmax())}")
+def _refuse_rows(bad: npt.ArrayLike, expected: str) -> None:
+    rows = np.asarray(bad)
+    if rows.any():
+        raise InputError(f"{expected}; first offending row: {int(rows.argmax())}")

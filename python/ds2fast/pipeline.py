@@ -245,13 +245,13 @@ def graph_width(k: int, num_rows: int, rated_share: float) -> int:
     """Neighbours that the stages need: k for the long tail, more for the votes.
 
     A round holds 0.9 of the rated rows, so of w neighbours about 0.9·share·w take part, and k − 1
-    should: three standard deviations are added. Kept to `MAX_GRAPH_WIDTH` (or k, if larger), so
+    should: three standard deviations are added. Kept to `MAX_GRAPH_WIDTH` (or 2k, if larger), so
     that pools with few rated rows stay affordable: there a row may count fewer neighbours.
     """
     inside = max(SAMPLED_SHARE * rated_share, 1e-9)
     votes = k - 1
     needed = math.ceil((votes + 3.0 * math.sqrt(votes * (1.0 - inside))) / inside)
-    return min(max(k, 2, min(needed, MAX_GRAPH_WIDTH)), num_rows - 1)
+    return min(max(k, 2, min(needed, max(MAX_GRAPH_WIDTH, 2 * k))), num_rows - 1)
 
 
 def _check_settings(

@@ -105,7 +105,7 @@ def _moment_gradient(
 ) -> tuple[float, DoubleArray, DoubleArray]:
     """Loss and its gradient with respect to the logits of T and p (chain rule through softmax)."""
     residuals = [c - o for c, o in zip(model_moments(t, p), observed_moments(counts), strict=True)]
-    norms = [np.linalg.norm(r.ravel()) for r in residuals]
+    norms = [float(np.linalg.norm(r.ravel())) for r in residuals]
     r1, r2, r3 = (r / max(norm, 1e-300) for r, norm in zip(residuals, norms, strict=True))
     grad_p = t @ r1 + np.einsum("ab,ia,ib->i", r2, t, t) + np.einsum("abc,ia,ib,ic->i", r3, t, t, t)
     # c2 and c3 are symmetric in their views but ĉ2, ĉ3 are not: each view's derivative is added.

@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from ds2fast.outcome import Diagnosis, Selection
-from ds2fast.pool import Pool
 from ds2fast.results import DoubleArray, IntArray, TransitionEstimate
 
 
 def describe_selection(selection: Selection) -> str:
-    """The summary that `ds2fast select` prints."""
-    parts = [_describe_pool(selection.pool, selection.given_scores)]
+    """The pool and all that was found: `str(selection)`."""
+    found = describe_findings(selection)
+    return found if selection.pool is None else f"{selection.pool.describe()}\n\n{found}"
+
+
+def describe_findings(selection: Selection) -> str:
+    """What the stages found and what decided the selection."""
+    parts = [_describe_counts(selection.given_scores, selection.encoder)]
     if selection.transition is not None:
         parts.append(describe_transition(selection.transition))
     parts += [_describe_curation(selection), _describe_cut(selection)]
-    parts.append(describe_timings(selection.timings))
-    return "\n\n".join(parts)
+    return "\n\n".join((*parts, describe_timings(selection.timings)))
 
 
 def describe_diagnosis(diagnosis: Diagnosis) -> str:
-    """The summary that `ds2fast diagnose` prints."""
-    return "\n\n".join(
-        (
-            _describe_pool(diagnosis.pool, diagnosis.given_scores),
-            describe_transition(diagnosis.transition),
-            describe_timings(diagnosis.timings),
-        )
-    )
+    """The pool, T and what it rests on: `str(diagnosis)`."""
+    parts = [] if diagnosis.pool is None else [diagnosis.pool.describe()]
+    parts += [
+        _describe_counts(diagnosis.given_scores, diagnosis.encoder),
+        describe_transition(diagnosis.transition),
+        describe_timings(diagnosis.timings),
+    ]
+    return "\n\n".join(parts)
 
 
 def describe_transition(estimate: TransitionEstimate) -> str:
@@ -71,11 +76,15 @@ def describe_timings(timings: Mapping[str, float]) -> str:
     return f"took {sum(timings.values()):.1f} s: {stages}"
 
 
-def _describe_pool(pool: Pool | None, scores: IntArray) -> str:
+def _describe_counts(scores: IntArray, encoder: Mapping[str, Any] | None) -> str:
     rated = int((scores >= 0).sum())
-    unrated = len(scores) - rated
-    counts = f"{rated} rated rows, {unrated} unrated (never selected)"
-    return counts if pool is None else f"{pool.describe()}\n{counts}"
+    counts = f"{rated} rated rows, {len(scores) - rated} unrated (never selected)"
+    if encoder is None:
+        return counts
+    return (
+        f"{counts}; {encoder['truncated']} texts were cut at {encoder['max_tokens']} tokens "
+        "for the encoder"
+    )
 
 
 def _describe_curation(selection: Selection) -> str:

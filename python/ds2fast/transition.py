@@ -71,11 +71,14 @@ def estimate_transition_matrix(
     Notes
     -----
     Departs from the authors' code: every row is counted once with its neighbours in the whole pool
-    (no 50 random subsamples, no pool doubled onto itself), the best step counts (not the last), and
-    the hidden levels are ordered so that the trace of T is largest. A level that no counted row has
-    gets p = 0 and the identity's row of T; the triples in which it occurs as a neighbour are left
-    out of the fit. The last digits of `"moments"` mean little: at a fixed rate Adam circles the
-    minimum, and rounding alone moves T by some thousandths.
+    (no 50 random subsamples, no pool doubled onto itself), and the best step counts (not the last).
+    A level that no counted row has gets p = 0 and the identity's row of T; the triples in which it
+    occurs as a neighbour are left out of the fit.
+
+    Counts fix the true levels only up to their order. EM's are ordered so that the trace of T is
+    largest; those of `"moments"` stay as the descent leaves them, as in the paper. The last digits
+    of `"moments"` mean little: at a fixed rate Adam circles the minimum, and rounding alone moves T
+    by some thousandths.
 
     Examples
     --------

@@ -70,8 +70,11 @@ def embed(
 
     Examples
     --------
-    >>> from ds2fast.embedding import embed
-    >>> embed(["a frog", "a toad"], model="./encoder").vectors.shape  # doctest: +SKIP
+    With the files of all-MiniLM-L6-v2 in the directory `encoder_dir`:
+
+    >>> import ds2fast
+    >>> embeddings = ds2fast.embed(["a frog", "a toad"], model=encoder_dir)
+    >>> embeddings.vectors.shape
     (2, 384)
     """
     checked = _check_texts(texts)
@@ -144,17 +147,15 @@ def _encode_all(
     """Vectors of all texts, batch by batch."""
     lengths = tokens.lengths
     done, total = 0, int(lengths.sum())
-    vectors: FloatArray | None = None
+    vectors = np.empty((0, 0), np.float32)
     reporter.update("embedding", done, total, unit="tok")  # starts the clock of the rate
     for rows in plan_batches(lengths):
         batch = encoder.encode(*pad_batch(tokens, rows, pad_id))
-        if vectors is None:
+        if not len(vectors):  # the first batch tells the width
             vectors = np.empty((len(lengths), batch.shape[1]), np.float32)
         vectors[rows] = batch
         done += int(lengths[rows].sum())
         reporter.update("embedding", done, total, unit="tok")
-    if vectors is None:
-        raise InputError("texts: expected at least one text, got none")
     return vectors
 
 

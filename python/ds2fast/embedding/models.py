@@ -66,6 +66,14 @@ def resolve_encoder(model: str | os.PathLike[str] = DEFAULT_MODEL) -> EncoderFil
         Where the directory, files in it, or the hub's repository are missing or out of reach.
     InputFileError, InputError
         Where a settings file is broken, or asks for what is not supported.
+
+    Examples
+    --------
+    With the files of all-MiniLM-L6-v2 in the directory `encoder_dir`:
+
+    >>> from ds2fast.embedding import resolve_encoder
+    >>> resolve_encoder(encoder_dir).pooling
+    'mean'
     """
     name = _check_name(model)
     if _is_path(model, name):
@@ -100,8 +108,10 @@ def encoder_info(model: str | os.PathLike[str] = DEFAULT_MODEL) -> EncoderInfo:
 
     Examples
     --------
+    With the files of all-MiniLM-L6-v2 in the directory `encoder_dir`:
+
     >>> from ds2fast.embedding import encoder_info
-    >>> encoder_info("./encoder").max_tokens  # doctest: +SKIP
+    >>> encoder_info(encoder_dir).max_tokens
     256
     """
     files = resolve_encoder(model)

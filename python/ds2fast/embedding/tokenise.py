@@ -83,8 +83,7 @@ def _chunks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
             yield begin, index
             begin, characters = index, 0
         characters += len(text)
-    if begin < len(texts):
-        yield begin, len(texts)
+    yield begin, len(texts)
 
 
 def _load(files: EncoderFiles) -> Tokenizer:

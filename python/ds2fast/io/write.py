@@ -168,17 +168,39 @@ def _as_json(value: Any) -> Any:
     raise TypeError(type(value).__name__)
 
 
-def prepare_output_dir(directory: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-    """Make sure that results can be written to a directory; call it before long work.
+def check_output_dir(directory: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Refuse a directory that results must not go to; call it before long work. Changes nothing.
 
-    A directory that is missing is created. One that holds a manifest of ours and only files that
-    ds2fast writes is taken with `overwrite`; its files stay until each new one is whole.
+    A directory that is missing will do where it can be made. One that holds a manifest of ours and
+    only files that ds2fast writes is taken with `overwrite`.
 
     Raises
     ------
     OutputError
-        The directory holds other files, holds ours and `overwrite` is False, or is not writable.
-        Nothing in it was touched.
+        A file is there; the directory holds other files, holds ours and `overwrite` is False, or
+        is not writable.
+
+    Examples
+    --------
+    >>> check_output_dir("out").name
+    'out'
+    """
+    target = Path(directory)
+    if target.exists() and not target.is_dir():
+        raise OutputError(f"output directory: expected a directory, got the file {target}")
+    try:
+        if target.is_dir():
+            _check_holdings(target, overwrite)
+        with tempfile.TemporaryFile(dir=_nearest_directory(target)):
+            return target
+    except OSError as error:
+        raise _unwritable(target, error) from error
+
+
+def prepare_output_dir(directory: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """`check_output_dir`, then make the directory where it is missing; the same errors.
+
+    Files of ours that are there stay until each new one is whole.
 
     Examples
     --------
@@ -186,18 +208,21 @@ def prepare_output_dir(directory: str | os.PathLike[str], *, overwrite: bool = F
     >>> prepare_output_dir(tempfile.mkdtemp()).is_dir()
     True
     """
-    target = Path(directory)
-    if target.exists() and not target.is_dir():
-        raise OutputError(f"output directory: expected a directory, got the file {target}")
+    target = check_output_dir(directory, overwrite=overwrite)
     try:
         target.mkdir(parents=True, exist_ok=True)
-        _check_holdings(target, overwrite)
-        with tempfile.TemporaryFile(dir=target):
-            return target
     except OSError as error:
-        raise OutputError(
-            f"output directory: cannot write to {target}: {error.strerror or error}"
-        ) from error
+        raise _unwritable(target, error) from error
+    return target
+
+
+def _nearest_directory(target: Path) -> Path:
+    """The directory itself, or the one that it would be made in."""
+    return next(place for place in (target, *target.absolute().parents) if place.exists())
+
+
+def _unwritable(target: Path, error: OSError) -> OutputError:
+    return OutputError(f"output directory: cannot write to {target}: {error.strerror or error}")
 
 
 def _check_holdings(directory: Path, overwrite: bool) -> None:

@@ -14,16 +14,17 @@ constexpr std::ptrdiff_t kNotCounted = -1;
 /// Place of a row's triple in the table of counts, or kNotCounted.
 std::ptrdiff_t triple_of_row(std::size_t row, VectorView<const std::int8_t> levels,
                              MatrixView<const std::int32_t> indices, std::size_t num_levels) {
-  if (levels[row] < 0) {
+  const std::int8_t own = levels[row];
+  if (own < 0) {
     return kNotCounted;
   }
-  auto place = static_cast<std::size_t>(levels[row]);
+  std::size_t place = static_cast<std::uint8_t>(own);
   std::size_t num_found = 0;
   const std::int32_t* neighbours = indices.row(row);
   for (std::size_t rank = 0; rank < indices.cols && num_found < 2; ++rank) {
     const std::int8_t level = levels[static_cast<std::size_t>(neighbours[rank])];
     if (level >= 0) {
-      place = place * num_levels + static_cast<std::size_t>(level);
+      place = place * num_levels + static_cast<std::uint8_t>(level);
       ++num_found;
     }
   }

@@ -1,0 +1,375 @@
+"""`select` and `diagnose`: the stages joined give what the reference gives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import ds2fast
+from ds2fast import reference
+from ds2fast.pipeline import graph_width
+from ds2fast.results import DoubleArray, FloatArray, IntArray
+
+NUM_LEVELS = 6
+
+
+def make_pool(seed: int = 0, clusters: int = 30, size: int = 20) -> tuple[FloatArray, IntArray]:
+    """Clusters that share a true level; a quarter of the scores is wrong, some are missing."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(clusters, 12))
+    rows = np.repeat(centres, size, axis=0) + 0.2 * rng.normal(size=(clusters * size, 12))
+    true = np.repeat(rng.integers(0, NUM_LEVELS, clusters), size)
+    wrong = rng.random(len(true)) < 0.25
+    scores = np.where(wrong, rng.integers(0, NUM_LEVELS, len(true)), true)
+    scores[::17] = -1
+    order = rng.permutation(len(true))
+    return rows[order].astype(np.float32), scores[order].astype(np.int64)
+
+
+def select_plainly(rows: FloatArray, scores: IntArray, n: int, width: int) -> IntArray:
+    """DS2 from end to end in NumPy."""
+    ids, similarities = reference.knn_graph(rows, width)
+    counts = reference.agreement_counts(scores, ids, NUM_LEVELS)
+    transition, prior = reference.solve_em(counts)
+    observed = counts.sum(axis=(1, 2)) / counts.sum()
+    rates = reference.error_rates(transition, prior, observed)
+    as_stored = similarities.astype(np.float32)
+    votes = reference.simifeat_votes(scores, ids, as_stored, rates, k=10, rounds=51, seed=0)
+    curated = reference.curate(scores, *votes)[0]
+    long_tail = reference.long_tail_scores(as_stored, 10).astype(np.float32)
+    return reference.dual_sort(curated, long_tail, n)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_select_gives_the_rows_of_the_reference(seed: int) -> None:
+    rows, scores = make_pool(seed)
+    selection = ds2fast.select(scores=scores, embeddings=rows, n=100, num_levels=NUM_LEVELS)
+    expected = select_plainly(rows, scores, 100, selection.graph.k)
+    assert selection.indices.tolist() == expected.tolist()
+
+
+def test_the_stages_by_hand_give_the_same() -> None:
+    rows, scores = make_pool()
+    whole = ds2fast.select(scores=scores, embeddings=rows, n=100, num_levels=NUM_LEVELS)
+    graph = ds2fast.knn_graph(rows, whole.graph.k)
+    estimate = ds2fast.estimate_transition_matrix(scores, graph, num_levels=NUM_LEVELS)
+    curation = ds2fast.curate_scores(scores, graph, estimate)
+    long_tail = ds2fast.long_tail_scores(graph, k=10)
+    assert ds2fast.dual_sort(curation.scores, long_tail, 100).tolist() == whole.indices.tolist()
+    given_parts: list[dict[str, Any]] = [
+        {"graph": graph},
+        {"graph": graph, "transition": estimate},
+        {"graph": graph, "curation": curation},
+    ]
+    for parts in given_parts:
+        again = ds2fast.select(scores=scores, n=100, num_levels=NUM_LEVELS, **parts)
+        assert again.indices.tolist() == whole.indices.tolist()
+
+
+def test_unrated_rows_are_never_selected_and_do_not_vote() -> None:
+    rows, scores = make_pool()
+    selection = ds2fast.select(scores=scores, embeddings=rows, fraction=1.0, num_levels=NUM_LEVELS)
+    assert sorted(selection.indices) == np.flatnonzero(scores >= 0).tolist()
+    assert (selection.curated_scores[scores < 0] == -1).all()
+    assert not selection.curation.misrated[scores < 0].any()
+
+
+@pytest.mark.parametrize(("fraction", "n"), [(0.1, 56), (0.5, 282), (1.0, 564)])
+def test_fraction_is_of_the_rated_rows_rounded_down(fraction: float, n: int) -> None:
+    rows, scores = make_pool()
+    assert int((scores >= 0).sum()) == 564
+    selection = ds2fast.select(
+        scores=scores, embeddings=rows, fraction=fraction, num_levels=NUM_LEVELS
+    )
+    assert len(selection) == n
+
+
+def test_top_reselects_from_the_same_run() -> None:
+    rows, scores = make_pool()
+    small = ds2fast.select(scores=scores, embeddings=rows, n=10, num_levels=NUM_LEVELS)
+    large = ds2fast.select(scores=scores, embeddings=rows, n=300, num_levels=NUM_LEVELS)
+    assert small.top(300).indices.tolist() == large.indices.tolist()
+    assert len(small.top()) == int((scores >= 0).sum())
+    assert small.top(5).settings["n"] == 5
+    with pytest.raises(ds2fast.InputError, match=r"n: expected at most .*564.* got 565"):
+        small.top(565)
+
+
+def test_the_cut_says_what_decided() -> None:
+    rows, scores = make_pool()
+    selection = ds2fast.select(scores=scores, embeddings=rows, n=150, num_levels=NUM_LEVELS)
+    cut = selection.cut
+    chosen = selection.curated_scores[selection.indices]
+    assert cut.score == chosen.min()
+    assert cut.above + cut.at_cut == 150
+    assert cut.above == (chosen > cut.score).sum()
+    assert cut.candidates == (selection.curated_scores == cut.score).sum() >= cut.at_cut
+
+
+def test_paper_preset_uses_the_published_solver() -> None:
+    rows, scores = make_pool()
+    selection = ds2fast.select(
+        scores=scores, embeddings=rows, n=10, num_levels=NUM_LEVELS, preset="paper"
+    )
+    assert selection.transition is not None
+    assert selection.transition.solver == "moments"
+    assert selection.curation.k == 10
+    assert selection.curation.min_confidence == 0.5
+
+
+def test_min_confidence_above_all_keeps_the_scores_as_given() -> None:
+    rows, scores = make_pool()
+    selection = ds2fast.select(
+        scores=scores, embeddings=rows, n=10, num_levels=NUM_LEVELS, min_confidence=1.0
+    )
+    assert (selection.curated_scores == scores).all()
+
+
+def test_threads_do_not_change_the_selection() -> None:
+    rows, scores = make_pool()
+    runs = [
+        ds2fast.select(
+            scores=scores, embeddings=rows, n=100, num_levels=NUM_LEVELS, threads=threads
+        )
+        for threads in (1, 2, 7)
+    ]
+    assert len({run.indices.tobytes() for run in runs}) == 1
+    assert len({run.curation.confidence.tobytes() for run in runs}) == 1
+
+
+@pytest.mark.parametrize(("rated", "expected"), [(1.0, 14), (0.5, 35), (0.1, 64)])
+def test_graph_width_leaves_room_for_rows_that_a_round_skips(rated: float, expected: int) -> None:
+    # Share s = 0.9 * rated of the neighbours takes part, and 9 must: (9 + 3 sqrt(9 (1 - s))) / s.
+    assert graph_width(10, 100_000, rated) == expected
+
+
+def test_graph_width_of_small_pools() -> None:
+    assert graph_width(10, 12, 1.0) == 11
+    assert graph_width(100, 100_000, 1.0) == 121  # (99 + 3 sqrt(9.9)) / 0.9
+
+
+def test_diagnose_measures_agreement() -> None:
+    rows, scores = make_pool()
+    diagnosis = ds2fast.diagnose(scores=scores, embeddings=rows, num_levels=NUM_LEVELS)
+    estimate = diagnosis.transition
+    ids = diagnosis.graph.indices
+    same, counted = 0, 0
+    for row in np.flatnonzero(scores >= 0):
+        rated = [m for m in ids[row] if scores[m] >= 0][:2]
+        if len(rated) == 2:
+            counted += 1
+            same += scores[rated[0]] == scores[row]
+    assert estimate.num_counted == counted
+    assert estimate.agreement == pytest.approx(same / counted)
+    assert estimate.chance_agreement == pytest.approx(float((estimate.observed**2).sum()))
+    assert "nearest neighbours have the same score" in str(diagnosis)
+
+
+def test_a_graph_that_says_nothing_is_warned_of() -> None:
+    rng = np.random.default_rng(0)
+    diagnosis = ds2fast.diagnose(
+        scores=rng.integers(0, 6, 2000), embeddings=rng.normal(size=(2000, 8))
+    )
+    assert "WARNING" in str(diagnosis)
+
+
+ROWS, SCORES = make_pool()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n": 5, "fraction": 0.5}, r"n, fraction: expected just one of the two, got both"),
+        ({}, r"n, fraction: expected just one of the two, got neither"),
+        ({"n": 0}, r"n: expected at least 1, got 0"),
+        ({"n": 565}, r"n: expected at most the number of rated rows \(564\), got 565"),
+        ({"fraction": 0.0}, r"fraction: expected a share in \(0, 1\], got 0.0"),
+        ({"fraction": 1.5}, r"fraction: expected a share in \(0, 1\], got 1.5"),
+        ({"fraction": 0.001}, r"fraction: .* at least one of the 564 rated rows, got 0.001"),
+        ({"n": 5, "k": 600}, r"k: expected fewer than the number of rows \(600\), got 600"),
+        ({"n": 5, "k": 1}, r"k: expected at least 2, got 1"),
+        ({"n": 5, "preset": "fast"}, r"preset: expected None or 'paper', got 'fast'"),
+        ({"n": 5, "preset": "paper", "k": 5}, r"k: expected 10 with preset='paper', got 5"),
+        ({"n": 5, "min_confidence": 1.5}, r"min_confidence: expected 0 to 1, got 1.5"),
+        ({"n": 5, "seed": -1}, r"seed: expected at least 0, got -1"),
+        ({"n": 5, "threads": 0}, r"threads: expected 1 to 1024, got 0"),
+        ({"n": 5, "num_levels": 3}, r"scores: .*"),
+        (
+            {"n": 5, "embeddings": ROWS[:10]},
+            r"embeddings: expected one row a score \(600\), got 10",
+        ),
+        ({"n": 5, "scores": "score"}, r"scores: expected one number a row where no data is given"),
+        ({"n": 5, "embeddings": None}, r"data: expected data, or embeddings= or graph="),
+        ({"n": 5, "scores": np.full(600, 3)}, r"scores: expected at least two"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> None:
+    given = {"scores": SCORES, "embeddings": ROWS, "num_levels": NUM_LEVELS} | arguments
+    with pytest.raises(ds2fast.InputError, match=message):
+        ds2fast.select(**given)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n": 2.5}, r"n: expected an integer, got 2.5"),
+        ({"n": True}, r"n: expected an integer, got True"),
+        ({"n": 5, "model": 7}, r"model: expected an id or a directory, got int"),
+        ({"n": 5, "curation": "none"}, r"curation: expected a Curation, got str"),
+        (
+            {"n": 5, "transition": np.eye(6)},
+            r"estimate: expected a TransitionEstimate, got ndarray",
+        ),
+        ({"n": 5, "graph": ROWS}, r"graph: expected a KnnGraph, got ndarray"),
+        ({"n": 5, "progress": 3}, r"progress: expected None, a bool or a callable"),
+    ],
+)
+def test_arguments_of_a_wrong_type_are_named(arguments: dict[str, Any], message: str) -> None:
+    given = {"scores": SCORES, "embeddings": ROWS, "num_levels": NUM_LEVELS} | arguments
+    with pytest.raises(ds2fast.InputTypeError, match=message):
+        ds2fast.select(**given)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
+def test_unusable_embeddings_name_the_first_row(value: float) -> None:
+    rows = ROWS.copy()
+    rows[[7, 300]] = value
+    with pytest.raises(ds2fast.InputError, match=r"row 7 holds .* \(2 such rows in all\)"):
+        ds2fast.select(scores=SCORES, embeddings=rows, n=5, num_levels=NUM_LEVELS)
+
+
+def test_a_graph_or_curation_of_another_pool_is_refused() -> None:
+    other_rows, other_scores = make_pool(seed=5, clusters=10)
+    other = ds2fast.select(scores=other_scores, embeddings=other_rows, n=5, num_levels=NUM_LEVELS)
+    with pytest.raises(
+        ds2fast.InputError, match=r"graph: expected one row a score \(600\), got 200"
+    ):
+        ds2fast.select(scores=SCORES, graph=other.graph, n=5, num_levels=NUM_LEVELS)
+    with pytest.raises(ds2fast.InputError, match=r"curation: expected one score a row"):
+        ds2fast.select(
+            scores=SCORES, embeddings=ROWS, curation=other.curation, n=5, num_levels=NUM_LEVELS
+        )
+
+
+def test_a_model_that_is_missing_is_told_before_the_data_is_read(tmp_path: Path) -> None:
+    with pytest.raises(ds2fast.ModelNotFoundError, match="nowhere"):
+        ds2fast.select(tmp_path / "no_such_file.jsonl", n=5, model="./nowhere")
+
+
+def test_saved_files_hold_every_row_and_what_made_them(tmp_path: Path) -> None:
+    rows, scores = make_pool()
+    data = [
+        {"text": f"row {i}", "score": None if s < 0 else int(s), "extra": {"é": [i]}}
+        for i, s in enumerate(scores)
+    ]
+    pool = ds2fast.read(data, num_levels=NUM_LEVELS)
+    selection = ds2fast.select(pool, embeddings=rows, n=50)
+    selection.save(tmp_path / "out")
+    lines = (tmp_path / "out" / "selected.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [data[i] for i in selection.indices]
+    assert selection.selected == [data[i] for i in selection.indices]
+    kept = set(selection.indices.tolist())
+    assert selection.filtered == [row for i, row in enumerate(data) if i not in kept]
+
+    table = pq.read_table(tmp_path / "out" / "scores.parquet").to_pydict()
+    assert table["index"] == list(range(600))
+    assert table["given_score"] == scores.tolist()
+    assert table["curated_score"] == selection.curated_scores.tolist()
+    ranked = sorted((r, i) for i, r in enumerate(table["rank"]) if r >= 0)
+    assert [i for _, i in ranked] == selection.indices.tolist()
+    assert table["selected"] == [r >= 0 for r in table["rank"]]
+
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["input"]["rows"] == 600
+    assert manifest["input"]["unrated"] == 36
+    assert manifest["settings"]["n"] == 50
+    assert selection.transition is not None
+    assert manifest["transition"]["transition_matrix"] == pytest.approx(
+        selection.transition.transition_matrix
+    )
+
+
+def test_saving_never_touches_files_of_others(tmp_path: Path) -> None:
+    selection = ds2fast.select(scores=SCORES, embeddings=ROWS, n=5, num_levels=NUM_LEVELS)
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(ds2fast.OutputError, match=r"thesis\.tex"):
+        selection.save(tmp_path, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_saving_over_results_needs_overwrite(tmp_path: Path) -> None:
+    selection = ds2fast.select(scores=SCORES, embeddings=ROWS, n=5, num_levels=NUM_LEVELS)
+    selection.save(tmp_path / "out")
+    with pytest.raises(ds2fast.OutputError, match="--overwrite"):
+        selection.save(tmp_path / "out")
+    selection.top(7).save(tmp_path / "out", overwrite=True)
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["settings"]["n"] == 7
+
+
+def test_rows_need_data() -> None:
+    selection = ds2fast.select(scores=SCORES, embeddings=ROWS, n=5, num_levels=NUM_LEVELS)
+    with pytest.raises(ds2fast.InputError, match="made from data"):
+        _ = selection.selected
+
+
+def test_results_cannot_be_changed() -> None:
+    selection = ds2fast.select(scores=SCORES, embeddings=ROWS, n=5, num_levels=NUM_LEVELS)
+    with pytest.raises(AttributeError):
+        selection.indices = selection.indices  # type: ignore[misc]  # that it fails is the test
+
+
+def test_progress_names_the_stages_in_order() -> None:
+    calls: list[tuple[str, int, int]] = []
+    ds2fast.select(
+        scores=SCORES,
+        embeddings=ROWS,
+        n=5,
+        num_levels=NUM_LEVELS,
+        progress=lambda stage, done, total: calls.append((stage, done, total)),
+    )
+    stages = list(dict.fromkeys(stage for stage, _, _ in calls))
+    assert stages == ["k-NN graph", "transition matrix", "curation"]
+    for stage in stages:
+        done, total = [call[1:] for call in calls if call[0] == stage][-1]
+        assert done == total > 0
+
+
+@pytest.mark.encoder
+def test_texts_are_embedded_and_selected(encoder_dir: Path) -> None:
+    topics = ["baking bread", "orbits of planets", "SQL joins", "pruning roses", "chess endings"]
+    data = [
+        {
+            "instruction": f"Tell me about {topic}, part {i}.",
+            "output": "word " * i,
+            "score": j + i % 2,
+        }
+        for j, topic in enumerate(topics)
+        for i in range(8)
+    ]
+    selection = ds2fast.select(data, n=6, k=4, model=str(encoder_dir), cache_dir=False)
+    assert len(selection.selected) == 6
+    assert selection.encoder is not None
+    assert selection.encoder["weights_sha256"].startswith("53aa5117")
+    assert selection.encoder["precision"] == "fp32"
+    # Rows of a topic are each other's neighbours: that is what embedding is for.
+    topic = np.repeat(np.arange(5), 8)
+    assert (topic[selection.graph.indices[:, :3]] == topic[:, None]).mean() > 0.9
+
+
+def test_planted_errors_on_real_embeddings_are_found(shared_data: Path) -> None:
+    rows = np.load(shared_data / "instructions.minilm.f16.npy")[:8000].astype(np.float32)
+    rng = np.random.default_rng(3)
+    # Levels that follow a coarse direction of the space, so that near rows mostly share theirs.
+    value = rows @ rng.normal(size=rows.shape[1])
+    true = np.digitize(value, np.quantile(value, [0.1, 0.3, 0.6, 0.8, 0.95])).astype(np.int64)
+    matrix: DoubleArray = np.full((6, 6), 0.05) + 0.70 * np.eye(6)
+    scores = np.array([rng.choice(6, p=matrix[level]) for level in true])
+    selection = ds2fast.select(scores=scores, embeddings=rows, n=264, num_levels=6)
+    given = ds2fast.dual_sort(scores, selection.long_tail, 264)
+    assert true[selection.indices].mean() > true[given].mean() + 0.2
