@@ -24,6 +24,7 @@ from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
+
 from pool_sources import Source, load_rare_rows, load_sources
 from pool_subject import pick
 from pool_text import answer, request
@@ -31,8 +32,9 @@ from pool_text import answer, request
 DEFAULT_ROWS = 3000
 MAX_ROWS = 20_000
 
-PRIOR = np.array([0.08, 0.15, 0.26, 0.28, 0.16, 0.07])
-"""Share of rows that is asked of sources of each level 0..5."""
+SOURCE_PRIOR = np.array([0.065, 0.13, 0.235, 0.305, 0.175, 0.09])
+"""Share of the rows that come from sources of each level 0..5. Rows that fall a level short of
+their source turn this into about 0.08, 0.15, 0.26, 0.28, 0.16, 0.07 of true scores."""
 
 TRANSITION_MATRIX = np.array(
     [
@@ -47,9 +49,9 @@ TRANSITION_MATRIX = np.array(
 """T[i, j] = P(given score j | true score i): mostly right, else mostly one level off."""
 
 ROWS_PER_SOURCE = 14
-MIXED_SHARE = 0.10
+MIXED_SHARE = 0.12
 """Share of the sources whose rows are spread over three levels."""
-OWN_LEVEL_SHARE = 0.05
+OWN_LEVEL_SHARE = 0.14
 """Share of the rows of the other sources that lie one level beside their source."""
 RARE_SHARE = 0.013
 TWIN_SHARE = 0.008
@@ -179,7 +181,9 @@ def _rows_and_truth(n: int, seed: int) -> tuple[list[Row], npt.NDArray[np.int64]
 def _source_texts(n: int, rng: np.random.Generator) -> list[_Text]:
     """`n` texts, each level's share of them spread over sources of that level."""
     sources = load_sources()
-    shares = np.bincount(rng.choice(len(PRIOR), size=n, p=PRIOR), minlength=len(PRIOR))
+    shares = np.bincount(
+        rng.choice(len(SOURCE_PRIOR), size=n, p=SOURCE_PRIOR), minlength=len(SOURCE_PRIOR)
+    )
     texts: list[_Text] = []
     seen: set[tuple[str, str]] = set()
     for level, count in enumerate(shares.tolist()):
@@ -215,8 +219,9 @@ def _texts_of(
 def _level_of_row(source: Source, spread: Sequence[int], rng: np.random.Generator) -> int:
     level = source.level + pick(rng, spread)
     if len(spread) == 1 and rng.random() < OWN_LEVEL_SHARE:
-        # A source knows no more than its level needs: only the lowest two can do better.
-        level += 1 if source.level < 2 and rng.random() < 0.5 else -1
+        # A source knows no more than its level needs: only some can do better than that.
+        can_exceed = source.level < 2 or (source.level == 4 and source.maker is not None)
+        level += 1 if can_exceed and rng.random() < 0.5 else -1
     return max(level, 0)
 
 
@@ -232,7 +237,7 @@ def _fresh_text(
     for _ in range(attempts):
         subject = source.subject(rng)
         ask = request(subject, source.form, source.level, rng)
-        reply = answer(subject, level, layout, rng)
+        reply = answer(subject, source.form, level, layout, rng)
         if (ask, reply) not in seen:
             break
     seen.add((ask, reply))
@@ -246,7 +251,7 @@ def _twin(text: _Text, rng: np.random.Generator) -> _Text:
 
 
 def _rated(level: int, rng: np.random.Generator) -> int:
-    return int(rng.choice(len(PRIOR), p=TRANSITION_MATRIX[level]))
+    return int(rng.choice(len(SOURCE_PRIOR), p=TRANSITION_MATRIX[level]))
 
 
 def _row(number: int, text: _Text, score: int) -> Row:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from pool_subject import Subject, pick
 
 _SHOPS = [
@@ -26,7 +27,7 @@ def sql_join(rng: np.random.Generator) -> Subject:
             f"I assume `{people}(id, name)` and `{events}({one}_id, day, {column})`.",
             f"```sql\nSELECT p.name, COALESCE(SUM(e.{column}), 0) AS total\nFROM {people} p\n"
             f"LEFT JOIN {events} e\n  ON e.{one}_id = p.id\n"
-            f"  AND e.day >= DATE '{year}-01-01' AND e.day < DATE '{year + 1}-01-01'\n"
+            f"  AND e.day >= '{year}-01-01' AND e.day < '{year + 1}-01-01'\n"
             f"GROUP BY p.id, p.name\nORDER BY total DESC, p.name\nLIMIT {limit};\n```",
             f"The left join keeps {people} without {events}, and `COALESCE` turns their NULL "
             "into 0.",
@@ -75,16 +76,19 @@ def sql_update(rng: np.random.Generator) -> Subject:
 
 _FUNCTIONS = [
     (
-        "splits a list into pieces of a given length", "chunks",
+        "splits a list into pieces of a given length",
+        "chunks",
         "def chunks(items, size):\n    if size < 1:\n        raise ValueError(f'size: {size}')\n"
         "    return [items[i:i + size] for i in range(0, len(items), size)]",
         "`range` walks over the first index of each piece, and slicing past the end is allowed, "
         "so the last piece is simply shorter.",
-        "`chunks([1, 2, 3, 4, 5], 2)` returns `[[1, 2], [3, 4], [5]]`, and an empty list gives `[]`.",
+        "`chunks([1, 2, 3, 4, 5], 2)` returns `[[1, 2], [3, 4], [5]]`, "
+        "and an empty list gives `[]`.",
         "It copies the items; for millions of them yield the slices one by one.",
     ),
     (
-        "computes the moving average of a list", "moving_average",
+        "computes the moving average of a list",
+        "moving_average",
         "def moving_average(values, width):\n    if not 1 <= width <= len(values):\n"
         "        raise ValueError(f'width: {width}')\n    total = sum(values[:width])\n"
         "    means = [total / width]\n    for old, new in zip(values, values[width:]):\n"
@@ -95,9 +99,10 @@ _FUNCTIONS = [
         "With floats tiny errors build up over very long lists; sum afresh every thousand steps.",
     ),
     (
-        "counts the words of a text", "count_words",
+        "counts the words of a text",
+        "count_words",
         "import re\nfrom collections import Counter\n\ndef count_words(text, top=10):\n"
-        "    words = re.findall(r\"[^\\W\\d_]+(?:'[^\\W\\d_]+)?\", text.lower())\n"
+        '    words = re.findall(r"[^\\W\\d_]+(?:\'[^\\W\\d_]+)?", text.lower())\n'
         "    return Counter(words).most_common(top)",
         "The pattern takes letters of any alphabet and one apostrophe inside a word, and "
         "`Counter` does the counting in a single pass.",
@@ -105,7 +110,8 @@ _FUNCTIONS = [
         "Hyphenated words are split in two; add the hyphen to the pattern if you want them whole.",
     ),
     (
-        "flattens nested lists of any depth", "flatten",
+        "flattens nested lists of any depth",
+        "flatten",
         "def flatten(items):\n    flat, stack = [], [iter(items)]\n    while stack:\n"
         "        for item in stack[-1]:\n            if isinstance(item, list):\n"
         "                stack.append(iter(item))\n                break\n"
@@ -117,32 +123,34 @@ _FUNCTIONS = [
         "would never end.",
     ),
     (
-        "finds the value in a sorted list by bisection", "find",
+        "finds the value in a sorted list by bisection",
+        "find",
         "def find(values, wanted):\n    low, high = 0, len(values)\n    while low < high:\n"
         "        middle = (low + high) // 2\n        if values[middle] < wanted:\n"
         "            low = middle + 1\n        else:\n            high = middle\n"
         "    return low if low < len(values) and values[low] == wanted else -1",
         "At each step everything left of `low` is smaller and everything from `high` on is not, "
         "so 20 steps do for a million values.",
-        "`find([1, 3, 3, 8], 3)` returns 1, the first of the equal ones, and `find([], 3)` returns -1.",
+        "`find([1, 3, 3, 8], 3)` returns 1, the first of the equal ones, "
+        "and `find([], 3)` returns -1.",
         "The list has to be sorted in ascending order; the function does not check that, because "
         "the check would cost more than the search.",
     ),
-]  # fmt: skip
+]
 
 
 def python_function(rng: np.random.Generator) -> Subject:
     what, name, code, why, example, caveat = pick(rng, _FUNCTIONS)
-    kind = pick(rng, ["numbers", "names", "measurements", "log lines", "prices"])
+    purpose = pick(rng, ["a tool at work", "a course", "a data export", "a hobby project"])
     return Subject(
-        f"Write a Python function that {what}, and explain it. I want to use it on {kind}.",
+        f"Write a Python function that {what}, and explain it. It is for {purpose}.",
         f"a Python function that {what}",
         (
             f"Here is `{name}`, in plain Python without other packages:",
             f"```python\n{code}\n```",
             why,
             f"Example: {example}",
-            f"For your {kind} call it once per file and keep the result in a variable of its own.",
+            f"It keeps no state, so {purpose} may call it as often as needed.",
             f"One caveat: {caveat[0].lower()}{caveat[1:]}",
         ),
         (f"```python\n{code}\n```",),
@@ -172,19 +180,35 @@ def find_files(rng: np.random.Generator) -> Subject:
 
 
 _PATTERNS = [
-    ("a date such as 2024-03-09", r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$",
-     "the year has four digits, the month runs from 01 to 12 and the day from 01 to 31",
-     "2024-13-01", "2023-02-30"),
-    ("a time such as 17:05", r"^([01]\d|2[0-3]):[0-5]\d$",
-     "hours start with 0 or 1 and any digit, or with 2 and 0 to 3; minutes go up to 59",
-     "24:00", "23:59 of a day that does not exist"),
-    ("a colour such as #1fa3c0", r"^#(?:[0-9a-fA-F]{3}){1,2}$",
-     "the sign is followed by three or six hexadecimal digits",
-     "#12g", "a name such as red, which it leaves out"),
-    ("a whole number with thousands separators such as 1,234,567", r"^[1-9]\d{0,2}(,\d{3})*$",
-     "one to three digits come first and then groups of a comma and exactly three",
-     "12,34", "0, which you would have to allow by itself"),
-]  # fmt: skip
+    (
+        "a date such as 2024-03-09",
+        r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$",
+        "the year has four digits, the month runs from 01 to 12 and the day from 01 to 31",
+        "2024-13-01",
+        "2023-02-30",
+    ),
+    (
+        "a time such as 17:05",
+        r"^([01]\d|2[0-3]):[0-5]\d$",
+        "hours start with 0 or 1 and any digit, or with 2 and 0 to 3; minutes go up to 59",
+        "24:00",
+        "23:59 of a day that does not exist",
+    ),
+    (
+        "a colour such as #1fa3c0",
+        r"^#(?:[0-9a-fA-F]{3}){1,2}$",
+        "the sign is followed by three or six hexadecimal digits",
+        "#12g",
+        "a name such as red, which it leaves out",
+    ),
+    (
+        "a whole number with thousands separators such as 1,234,567",
+        r"^[1-9]\d{0,2}(,\d{3})*$",
+        "one to three digits come first and then groups of a comma and exactly three",
+        "12,34",
+        "0, which you would have to allow by itself",
+    ),
+]
 
 
 def pattern(rng: np.random.Generator) -> Subject:
@@ -207,8 +231,16 @@ def pattern(rng: np.random.Generator) -> Subject:
 
 
 def sum_by_condition(rng: np.random.Generator) -> Subject:
-    where, what = pick(rng, [("region", "sales"), ("room", "costs"), ("month", "hours"),
-                             ("supplier", "weight"), ("class", "fees")])  # fmt: skip
+    where, what = pick(
+        rng,
+        [
+            ("region", "sales"),
+            ("room", "costs"),
+            ("month", "hours"),
+            ("supplier", "weight"),
+            ("class", "fees"),
+        ],
+    )
     last, bound = int(rng.integers(4, 80)) * 10, int(rng.integers(1, 20)) * 50
     return Subject(
         f"In a spreadsheet with {what} in column C and the {where} in column A, how do I add up "
@@ -221,7 +253,8 @@ def sum_by_condition(rng: np.random.Generator) -> Subject:
             "all ranges must have the same length.",
             f"With {bound + 10}, {bound + 40} and {bound} in matching rows the result is "
             f"{2 * bound + 50}, since {bound} itself is not above {bound}.",
-            'Numbers in conditions stand in quotes with their sign; to take one from a cell write `">"&G1`.',
+            "Numbers in conditions stand in quotes with their sign; to take one from a cell "
+            'write `">"&G1`.',
             "If it shows 0, the numbers may be stored as text.",
             "Use commas where your locale asks for them.",
         ),

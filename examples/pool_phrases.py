@@ -6,27 +6,113 @@ agree with it.
 
 from __future__ import annotations
 
-# How careless, ordinary and careful people ask: what they say before and after the question.
-HURRIED = (
+Around = tuple[tuple[str, ...], tuple[str, ...]]
+"""What people say before a question, and after it."""
+
+HURRIED: Around = (
     ("", "", "", "hi ", "hey ", "hello, ", "ok so ", "one thing: ", "need help, "),
     ("", "", "", " thx", " please", " asap", " its for school", " just curious", " anyone?", " hm"),
 )
-ORDINARY = (
-    ("", "", "", "Hello. ", "Quick question: ", "I was wondering: ", "For school: ", "Hi there! ",
-     "Something I never learnt: ", "My daughter asked me today: "),
-    ("", "", "", " Please keep it short.", " Thank you.", " A sentence or two will do.",
-     " I have no background in this.", " Thanks in advance!", " In plain words, please.",
-     " No long lecture, please."),
-)  # fmt: skip
-CAREFUL = (
-    ("", "", "I want to get this right from the start. ", "I am preparing a short talk. ",
-     "This is for a handbook that our club prints. ", "I tried it once and failed. ",
-     "I am new to this but willing to learn. ", "Two friends told me opposite things. ",
-     "I have read a little about it already. "),
-    ("", "", " Please give figures where you can.", " Add what beginners get wrong.",
-     " Go step by step, please.", " Say what can go wrong.", " I have time for a full answer.",
-     " Please explain the reasons too.", " An example would help."),
-)  # fmt: skip
+ORDINARY: Around = (
+    (
+        "",
+        "",
+        "",
+        "Hello. ",
+        "Hi there! ",
+        "Hello, a small question. ",
+        "I was wondering. ",
+        "Something I never learnt. ",
+    ),
+    (
+        "",
+        "",
+        "",
+        " Please keep it short.",
+        " Thank you.",
+        " A sentence or two will do.",
+        " Thanks in advance!",
+        " In plain words, please.",
+        " No long lecture, please.",
+    ),
+)
+# Careful people say what they want it for, and that differs between the families of forms.
+CAREFUL: dict[str, Around] = {
+    "practical": (
+        (
+            "",
+            "",
+            "I want to get this right from the start. ",
+            "I tried it once and failed. ",
+            "I am new to this but willing to learn. ",
+            "Two friends told me opposite things. ",
+        ),
+        (
+            "",
+            "",
+            " Please give figures where you can.",
+            " Add what beginners get wrong.",
+            " Go step by step, please.",
+            " Say what can go wrong.",
+            " I have time for a long read.",
+        ),
+    ),
+    "knowledge": (
+        (
+            "",
+            "",
+            "I am preparing a short talk. ",
+            "I have read a little about it already. ",
+            "This is for a handbook that our club prints. ",
+            "Two friends told me opposite things. ",
+        ),
+        (
+            "",
+            "",
+            " Please give figures where you can.",
+            " Please explain the reasons too.",
+            " An example would help.",
+            " I have time for a long read.",
+        ),
+    ),
+    "exact": (
+        (
+            "",
+            "",
+            "I would like to compare this with my own attempt. ",
+            "It is for work. ",
+            "I am learning this at the moment. ",
+            "Two friends told me opposite things. ",
+        ),
+        (
+            "",
+            "",
+            " Go step by step, please.",
+            " Please explain the reasons too.",
+            " I want to be able to do the next one myself.",
+            " I have time for a long read.",
+        ),
+    ),
+    "text": (
+        ("", "", "Hello, I need some help with words. ", "It is for real use. "),
+        ("", "", " Please take your time.", " Think of the reader.", " Thank you."),
+    ),
+}
+FAMILIES = {
+    "advise": "practical",
+    "plan": "practical",
+    "list": "practical",
+    "explain": "knowledge",
+    "compare": "knowledge",
+    "summarise": "knowledge",
+    "calculate": "exact",
+    "code": "exact",
+    "write": "text",
+    "rewrite": "text",
+    "translate": "text",
+    "roleplay": "text",
+}
+"""The family of each form of task."""
 
 # Other ways to put the question, where the form allows one that only names the subject.
 HURRIED_ASKS = ("{name}?", "tell me about {name}", "help with {name}", "need something on {name}")
@@ -41,19 +127,31 @@ CAREFUL_ASKS = (
     "Could you take me through {name} in some detail?",
     "I would like a full answer on {name}.",
 )
-# Forms whose question says more than the subject's name does: these keep their own words.
-FIXED_FORMS = frozenset({"translate", "rewrite", "calculate", "code", "roleplay", "write"})
+# Families whose questions say more than the subject's name does: these keep their own words.
+FIXED_FAMILIES = frozenset({"exact", "text"})
 
 FULL_OPENINGS = (
-    "", "", "", "Here is the way I would go about it.", "Let me take this in order.",
-    "Here is the whole picture.", "There are a few parts to this.",
-)  # fmt: skip
-FULL_CLOSINGS = (
-    "", "", "", "Tell me more about your case and I can adapt this.",
-    "Keep a note of what you changed, so that you can compare next time.",
-    "If one step is unclear, ask about that one and I will go deeper.",
-)  # fmt: skip
-PLAIN_OPENINGS = ("", "", "", "", "Sure.", "In short:", "Yes.", "Briefly:")
+    "",
+    "",
+    "",
+    "Here is the way I would go about it.",
+    "Let me take this in order.",
+    "Here is the whole picture.",
+    "There are a few parts to this.",
+)
+FULL_CLOSINGS = {
+    "practical": (
+        "",
+        "",
+        "",
+        "Tell me more about your case and I can adapt this.",
+        "Keep a note of what you changed, so that you can compare next time.",
+    ),
+    "knowledge": ("", "", "", "Ask about any part of this and I will go deeper."),
+    "exact": ("", "", "", "If one step is unclear, ask about that one."),
+    "text": ("",),
+}
+PLAIN_OPENINGS = ("", "", "", "", "Sure.", "Of course.", "Happy to help.")
 
 # What people write when they have little to say: short and general.
 LOOSE_OPENINGS = (
@@ -65,7 +163,6 @@ LOOSE_OPENINGS = (
     "I have heard different things about {name}.",
     "Many people have trouble with {name}.",
     "About {name} one can find a lot on the internet.",
-    "So, {name}.",
     "You asked about {name}.",
 )
 LOOSE_FILLINGS = (
@@ -80,7 +177,7 @@ LOOSE_FILLINGS = (
 LOOSE_CLOSINGS = (
     "You can find more on the internet.",
     "Just try it and see.",
-    "It also depends on your taste and budget.",
+    "It also depends on the situation.",
     "That is basically it.",
     "Hope this helps!",
     "In general, keep the basics in mind.",
@@ -107,7 +204,7 @@ VAGUE = (
     "Well, with {name} it is more or less what most people think.",
     "Do what feels right to you.",
     "You only need some practice with {name}.",
-)  # fmt: skip
+)
 
 # Replies that belong to something else, or to nothing.
 STRAY = (

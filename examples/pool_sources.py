@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 import pool_code as code
+import pool_everyday_sums as everyday
 import pool_sums as sums
 from pool_subject import Subject, pick
 
@@ -48,27 +50,27 @@ _MADE: tuple[tuple[str, str, int, Maker], ...] = (
     ("personal finance", "calculate", 5, sums.compound_interest),
     ("statistics", "calculate", 5, sums.mean_and_deviation),
     ("hiking", "calculate", 5, sums.walking_time),
-    ("sewing", "calculate", 5, sums.curtains),
+    ("sewing", "calculate", 5, everyday.curtains),
     ("SQL", "code", 5, code.sql_join),
     ("Python", "code", 5, code.python_function),
-    ("electricity at home", "calculate", 4, sums.heater_cost),
+    ("electricity at home", "calculate", 4, everyday.heater_cost),
     ("personal finance", "calculate", 4, sums.loan),
     ("probability", "calculate", 4, sums.at_least_one),
-    ("home repair", "calculate", 4, sums.wall_paint),
-    ("coffee and tea", "calculate", 4, sums.coffee_ratio),
+    ("home repair", "calculate", 4, everyday.wall_paint),
+    ("coffee and tea", "calculate", 4, everyday.coffee_ratio),
     ("shell", "code", 4, code.find_files),
     ("regular expressions", "code", 4, code.pattern),
     ("spreadsheets", "code", 4, code.sum_by_condition),
-    ("cooking", "calculate", 3, sums.scaled_recipe),
-    ("car care", "calculate", 3, sums.fuel_cost),
-    ("gardening", "calculate", 3, sums.bed_soil),
-    ("arithmetic", "calculate", 3, sums.discount),
-    ("astronomy", "calculate", 3, sums.light_time),
-    ("photography", "calculate", 3, sums.same_exposure),
+    ("cooking", "calculate", 3, everyday.scaled_recipe),
+    ("car care", "calculate", 3, everyday.fuel_cost),
+    ("gardening", "calculate", 3, everyday.bed_soil),
+    ("arithmetic", "calculate", 3, everyday.discount),
+    ("astronomy", "calculate", 3, everyday.light_time),
+    ("photography", "calculate", 3, everyday.same_exposure),
     ("SQL", "code", 3, code.sql_filter),
-    ("units", "calculate", 2, sums.conversion),
-    ("fitness", "calculate", 2, sums.calories),
-    ("travel", "calculate", 2, sums.other_clock),
+    ("units", "calculate", 2, everyday.conversion),
+    ("fitness", "calculate", 2, everyday.calories),
+    ("travel", "calculate", 2, everyday.other_clock),
     ("SQL", "code", 2, code.sql_update),
 )
 

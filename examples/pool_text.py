@@ -17,6 +17,7 @@ level  answer
 from __future__ import annotations
 
 import numpy as np
+
 import pool_phrases as phrases
 from pool_subject import Subject, capitalised, pick
 
@@ -26,24 +27,29 @@ FULL_LEVEL = 4
 
 def request(subject: Subject, form: str, level: int, rng: np.random.Generator) -> str:
     """A question about `subject`, asked as carefully as sources of this level ask."""
-    if level <= 1:
-        own, others, around = 0.6, phrases.HURRIED_ASKS, phrases.HURRIED
-    elif level < FULL_LEVEL:
-        own, others, around = 0.75, phrases.ASKS, phrases.ORDINARY
+    family = phrases.FAMILIES[form]
+    own, others, around = _manner(family, level)
+    if family not in phrases.FIXED_FAMILIES and rng.random() > own:
+        ask = _filled(pick(rng, others), subject)
     else:
-        own, others, around = 0.8, phrases.CAREFUL_ASKS, phrases.CAREFUL
-    keeps_words = form in phrases.FIXED_FORMS or rng.random() < own
-    ask = subject.ask if keeps_words else _filled(pick(rng, others), subject)
+        ask = subject.ask
     before, after = pick(rng, around[0]), pick(rng, around[1])
+    return f"{before}{_hurried(ask) if level <= 1 else ask}{after}"
+
+
+def _manner(family: str, level: int) -> tuple[float, tuple[str, ...], phrases.Around]:
+    """How often the subject's own question is kept, what replaces it, and what stands around it."""
     if level <= 1:
-        return f"{before}{_hurried(ask)}{after}"
-    return f"{before}{ask}{after}"
+        return 0.6, phrases.HURRIED_ASKS, phrases.HURRIED
+    if level < FULL_LEVEL:
+        return 0.75, phrases.ASKS, phrases.ORDINARY
+    return 0.8, phrases.CAREFUL_ASKS, phrases.CAREFUL[family]
 
 
-def answer(subject: Subject, level: int, layout: str, rng: np.random.Generator) -> str:
+def answer(subject: Subject, form: str, level: int, layout: str, rng: np.random.Generator) -> str:
     """An answer of this level; `layout` is how the source sets its full answers."""
     if level >= FULL_LEVEL and len(subject.facts) >= FULL_LEVEL:
-        return _full_answer(subject, level, layout, rng)
+        return _full_answer(subject, phrases.FAMILIES[form], level, layout, rng)
     if level >= 3:
         return _thin_answer(subject, rng)
     if level == 2:
@@ -53,20 +59,22 @@ def answer(subject: Subject, level: int, layout: str, rng: np.random.Generator) 
     return _stray_answer(subject, rng)
 
 
-def _full_answer(subject: Subject, level: int, layout: str, rng: np.random.Generator) -> str:
-    facts = list(subject.facts)
-    if level == FULL_LEVEL and len(facts) > FULL_LEVEL:
-        facts = facts[:FULL_LEVEL]
-    opening, closing = pick(rng, phrases.FULL_OPENINGS), pick(rng, phrases.FULL_CLOSINGS)
-    if layout == "numbered" and not any("```" in fact for fact in facts):
-        facts = [f"{number}. {fact}" for number, fact in enumerate(facts, start=1)]
-    elif layout == "bullets" and not any("```" in fact for fact in facts):
-        facts = [f"- {fact}" for fact in facts]
-    separator = " " if layout == "prose" and level == FULL_LEVEL else "\n"
-    if any("```" in fact for fact in facts):
-        separator = "\n"
-    body = separator.join(facts)
-    return "\n".join(part for part in (opening, body, closing) if part)
+def _full_answer(
+    subject: Subject, family: str, level: int, layout: str, rng: np.random.Generator
+) -> str:
+    facts = list(subject.facts if level > FULL_LEVEL else subject.facts[:FULL_LEVEL])
+    if family == "text":
+        return "\n".join(facts)
+    opening, closing = pick(rng, phrases.FULL_OPENINGS), pick(rng, phrases.FULL_CLOSINGS[family])
+    separator = "\n"
+    if not any("```" in fact for fact in facts):
+        if layout == "numbered":
+            facts = [f"{number}. {fact}" for number, fact in enumerate(facts, start=1)]
+        elif layout == "bullets":
+            facts = [f"- {fact}" for fact in facts]
+        elif level == FULL_LEVEL:
+            separator = " "
+    return "\n".join(part for part in (opening, separator.join(facts), closing) if part)
 
 
 def _thin_answer(subject: Subject, rng: np.random.Generator) -> str:

@@ -56,6 +56,13 @@ def _near_ties() -> Pool:
     return rows, 10
 
 
+def _near_duplicates() -> Pool:
+    # Cosines of 1 - 1e-8 that differ by some 1e-10: whatever the first pass makes of them is noise
+    # a thousand times that, and there are far more of them than a row keeps candidates.
+    rows = np.repeat(random_rows(1, 200), 600, axis=0)
+    return rows + np.float32(1e-4) * random_rows(600, 200, seed=1), 10
+
+
 def _denormals() -> Pool:
     steps = np.random.default_rng(0).integers(-400, 401, (90, 20))
     return (steps * 2.0**-149).astype(np.float32), 10  # whole multiples of the least float32
@@ -90,6 +97,7 @@ FLOAT_POOLS: dict[str, Callable[[], Pool]] = {
     "one huge coordinate": _huge_coordinate,
     "one huge value": _one_huge_value,
     "near ties": _near_ties,
+    "near duplicates": _near_duplicates,
     "denormals": _denormals,
     "all negative": lambda: (-np.abs(random_rows(130, 30)), 10),
     "norms from 1e-30 to 1e30": _every_norm,

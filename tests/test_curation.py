@@ -240,7 +240,7 @@ def test_error_rates_by_hand() -> None:
 def test_a_level_without_error_rate_is_never_flagged() -> None:
     scores, graph = make_pool(300, 3, 8)
     estimate = random_estimate(3)
-    estimate = replace(estimate, prior=np.array([0.0, 0.5, 0.5]))
+    estimate = replace(estimate, observed=np.array([0.0, 0.5, 0.5]))
     curation = curate_scores(scores, graph, estimate, k=8)
     assert not curation.misrated[scores == 0].any()
     assert curation.misrated[scores > 0].any()

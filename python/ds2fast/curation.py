@@ -137,7 +137,7 @@ def error_rates(estimate: TransitionEstimate) -> DoubleArray:
     e_j ≥ 1 becomes 0.95 and e_j ≤ 0 becomes 0.05.
     """
     rates = np.full(estimate.num_levels, np.nan)
-    there = (estimate.observed > 0) & (estimate.prior > 0)
+    there = estimate.observed > 0
     correct = estimate.transition_matrix.diagonal()[there] * estimate.prior[there]
     rate = 1.0 - np.minimum(correct / estimate.observed[there], 1.0)
     rates[there] = np.select(

@@ -157,6 +157,10 @@ class Selection:
         indices = dual_sort(self.curated_scores, self.long_tail, n)
         return replace(self, indices=indices, settings={**self.settings, "n": len(indices)})
 
+    def ranked_as_given(self) -> IntArray:
+        """As many rows ranked by the scores as given: what curation changed is seen against it."""
+        return dual_sort(self.given_scores, self.long_tail, len(self))
+
     def save(self, directory: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write `selected.jsonl` (where there are rows), `scores.parquet` and `manifest.json`.
 

@@ -89,7 +89,7 @@ def solve_moments(counts: IntArray) -> tuple[DoubleArray, DoubleArray]:
             best = (loss, transition, prior)
         logits_t = logits_t - _adam_step(grad_t, moments_t, step)
         logits_p = logits_p - _adam_step(grad_p, moments_p, step)
-    return _with_absent_levels(present, best[1], best[2])
+    return _with_absent_levels(present, *_order_hidden_levels(best[1], best[2]))
 
 
 def _adam_step(gradient: DoubleArray, moments: DoubleArray, step: int) -> DoubleArray:
@@ -121,7 +121,8 @@ def _moment_gradient(
 def solve_em(counts: IntArray) -> tuple[DoubleArray, DoubleArray]:
     """T and p of maximum likelihood: a latent class with three exchangeable views, fitted by EM."""
     present = counts.sum(axis=(1, 2)) > 0
-    seen = counts[np.ix_(present, present, present)] / counts.sum()
+    seen = counts[np.ix_(present, present, present)]
+    seen = seen / seen.sum()
     k = int(present.sum())
     transition, prior = _softmax(5.0 * np.eye(k) - 1.0), seen.sum(axis=(1, 2))
     for _ in range(EM_MAX_STEPS):
@@ -138,8 +139,20 @@ def solve_em(counts: IntArray) -> tuple[DoubleArray, DoubleArray]:
         transition, prior = next_transition, next_prior
         if moved < EM_TOLERANCE:
             break
-    order = list(max(permutations(range(k)), key=lambda rows: transition[list(rows)].trace()))
-    return _with_absent_levels(present, transition[order], prior[order])
+    return _with_absent_levels(present, *_order_hidden_levels(transition, prior))
+
+
+def _order_hidden_levels(
+    transition: DoubleArray, prior: DoubleArray
+) -> tuple[DoubleArray, DoubleArray]:
+    """The order, of all, in which most rows have the right score: Σ p_i T_ii is largest."""
+    joint = prior[:, None] * transition
+
+    def right(rows: tuple[int, ...]) -> float:
+        return float(sum(joint[row, level] for level, row in enumerate(rows)))
+
+    order = list(max(permutations(range(len(prior))), key=right))
+    return transition[order], prior[order]
 
 
 def _softmax(logits: DoubleArray) -> DoubleArray:
@@ -180,7 +193,7 @@ def _mix(state: npt.NDArray[np.uint64] | np.uint64) -> npt.NDArray[np.uint64]:
 def error_rates(transition: DoubleArray, prior: DoubleArray, observed: DoubleArray) -> DoubleArray:
     """(K,) e_j = 1 − P(y = j | ỹ = j) inside the paper's limits; NaN for an absent level."""
     rates = np.full(len(prior), np.nan)
-    for j in np.flatnonzero((observed > 0) & (prior > 0)):
+    for j in np.flatnonzero(observed > 0):
         rate = 1.0 - min(transition[j, j] * prior[j] / observed[j], 1.0)
         rates[j] = 0.95 if rate >= 1 else 0.05 if rate <= 0 else rate
     return rates

@@ -63,7 +63,8 @@ class TransitionEstimate:
     observed : (K,) float64
         Share of each given score among the rows that were counted.
     correct_given_score : (K,) float64
-        P(true score j | given score j) = T_jj p_j / P(given j); NaN for a level never given.
+        P(true score j | given score j) = T_jj p_j / P(given j), at most 1; NaN for a level never
+        given.
     agreement : float
         Share of counted rows whose nearest rated neighbour was given the same score.
     chance_agreement : float

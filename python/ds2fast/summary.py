@@ -1,4 +1,4 @@
-"""Results in words, for people at a terminal: what was read, what was found, what decided."""
+"""Results in words, for people at a terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ def describe_findings(selection: Selection) -> str:
     parts = [_describe_counts(selection.given_scores, selection.encoder)]
     if selection.transition is not None:
         parts.append(describe_transition(selection.transition))
-    parts += [_describe_curation(selection), _describe_cut(selection)]
+    parts += [
+        _describe_curation(selection),
+        f"{describe_cut(selection)}\n{_describe_change(selection)}",
+    ]
     return "\n\n".join((*parts, describe_timings(selection.timings)))
 
 
@@ -97,7 +100,19 @@ def _describe_curation(selection: Selection) -> str:
     )
 
 
-def _describe_cut(selection: Selection) -> str:
+def _describe_change(selection: Selection) -> str:
+    as_given = selection.ranked_as_given()
+    kept = int(np.isin(selection.indices, as_given).sum())
+    scores = selection.given_scores
+    return (
+        f"ranked by the scores as given, {kept} of them would be the same (mean score as given: "
+        f"{scores[selection.indices].mean():.2f} here, {scores[as_given].mean():.2f} there); "
+        "corrections are right only as far as near rows share their quality"
+    )
+
+
+def describe_cut(selection: Selection) -> str:
+    """What decided the selection: how much of it the score, how much rarity."""
     cut = selection.cut
     n = len(selection)
     return (

@@ -75,10 +75,9 @@ def estimate_transition_matrix(
     A level that no counted row has gets p = 0 and the identity's row of T; the triples in which it
     occurs as a neighbour are left out of the fit.
 
-    Counts fix the true levels only up to their order. EM's are ordered so that the trace of T is
-    largest; those of `"moments"` stay as the descent leaves them, as in the paper. The last digits
-    of `"moments"` mean little: at a fixed rate Adam circles the minimum, and rounding alone moves T
-    by some thousandths.
+    Counts fix the true levels only up to their order: taken is the one in which most rows have the
+    right score, Σ p_i T_ii largest. The last digits of `"moments"` mean little: at a fixed rate
+    Adam circles the minimum, and rounding alone moves T by some thousandths.
 
     Examples
     --------

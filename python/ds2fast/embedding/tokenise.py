@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
 # A chunk is short enough for Ctrl-C to be heard within a second, by number and by length.
-_CHUNK_TEXTS = 2048
-_CHUNK_CHARACTERS = 1_000_000
+_CHUNK_TEXTS = 512
+_CHUNK_CHARACTERS = 250_000
 
 
 @dataclass(frozen=True, eq=False)

@@ -78,6 +78,7 @@ def manifest_of(selection: Selection) -> dict[str, Any]:
             "decided_by_score": cut.above,
             "decided_by_rarity": cut.at_cut,
             "candidates_at_cut": cut.candidates,
+            "same_as_given": int(np.isin(selection.indices, selection.ranked_as_given()).sum()),
         },
         "timings_seconds": {name: round(took, 3) for name, took in selection.timings.items()},
         "build": build_info(),

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cmath>
 #include <iterator>
 #include <vector>
 
+#include "core/paced_poll.hpp"
 #include "core/parallel_for.hpp"
 #include "curation/rank_rule.hpp"
 #include "curation/sampling.hpp"
@@ -213,24 +213,16 @@ void Rounds::flag(Monitor& monitor) {
 /// ms.
 class RoundMonitor final : public Monitor {
  public:
-  RoundMonitor(Monitor& inner, std::size_t rounds) : inner_(inner), rounds_(rounds) {}
+  RoundMonitor(Monitor& inner, std::size_t rounds) : poll_(inner), rounds_(rounds) {}
 
-  void poll(std::size_t /*done*/, std::size_t /*total*/) override {
-    const auto now = std::chrono::steady_clock::now();
-    if (now - last_ >= kInterval) {
-      last_ = now;
-      inner_.poll(finished_, rounds_);
-    }
-  }
+  void poll(std::size_t /*done*/, std::size_t /*total*/) override { poll_(finished_, rounds_); }
 
   void finish_round() { ++finished_; }
 
  private:
-  static constexpr std::chrono::milliseconds kInterval{50};
-  Monitor& inner_;
+  PacedPoll poll_;
   std::size_t rounds_;
   std::size_t finished_ = 0;
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace

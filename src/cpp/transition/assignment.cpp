@@ -97,7 +97,13 @@ std::vector<std::size_t> assign_rows_to_columns(const std::vector<double>& weigh
 
 void order_hidden_levels(LatentClasses& classes) {
   const std::size_t k = classes.num_levels;
-  const std::vector<std::size_t> chosen = assign_rows_to_columns(classes.transition, k);
+  std::vector<double> joint(classes.transition);  // P(true level i, given score a)
+  for (std::size_t i = 0; i < k; ++i) {
+    for (std::size_t a = 0; a < k; ++a) {
+      joint[i * k + a] *= classes.prior[i];
+    }
+  }
+  const std::vector<std::size_t> chosen = assign_rows_to_columns(joint, k);
   LatentClasses ordered(k);
   for (std::size_t level = 0; level < k; ++level) {
     const double* row = &classes.transition[chosen[level] * k];

@@ -12,8 +12,8 @@ namespace ds2fast::transition {
 std::vector<std::size_t> assign_rows_to_columns(const std::vector<double>& weights,
                                                 std::size_t size);
 
-/// Orders the hidden levels so that the trace of T is largest: counts fix them only up to a
-/// permutation.
+/// Orders the hidden levels so that sum_i p_i T_ii, the share of rows with the right score, is
+/// largest: counts fix the levels only up to a permutation.
 void order_hidden_levels(LatentClasses& classes);
 
 }  // namespace ds2fast::transition

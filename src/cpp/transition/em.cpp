@@ -6,8 +6,8 @@
 #include <numeric>
 #include <utility>
 
+#include "core/paced_poll.hpp"
 #include "transition/assignment.hpp"
-#include "transition/paced_poll.hpp"
 
 namespace ds2fast::transition {
 namespace {

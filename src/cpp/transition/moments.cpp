@@ -5,7 +5,8 @@
 #include <limits>
 #include <numeric>
 
-#include "transition/paced_poll.hpp"
+#include "core/paced_poll.hpp"
+#include "transition/assignment.hpp"
 
 namespace ds2fast::transition {
 namespace {
@@ -208,6 +209,7 @@ LatentClasses solve_moments(VectorView<const std::int64_t> counts, std::size_t n
     poll(step, kAdamSteps);
   }
   poll.finish(kAdamSteps);
+  order_hidden_levels(best);
   return best;
 }
 

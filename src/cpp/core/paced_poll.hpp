@@ -5,9 +5,9 @@
 
 #include "core/monitor.hpp"
 
-namespace ds2fast::transition {
+namespace ds2fast {
 
-/// Polls a monitor at most every 50 ms: a step of a solver may take a microsecond only.
+/// Polls a monitor at most every 50 ms, for steps of work that may take a microsecond only.
 class PacedPoll {
  public:
   explicit PacedPoll(Monitor& monitor) : monitor_(monitor) {}
@@ -29,4 +29,4 @@ class PacedPoll {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-}  // namespace ds2fast::transition
+}  // namespace ds2fast
