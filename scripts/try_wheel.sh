@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Try the one wheel in a folder: scripts/try_wheel.sh DIST [PYTHON]
+# What it holds is checked, then it is installed into an empty environment and used from an empty
+# folder, so that nothing of the source tree can stand in for what the wheel lacks.
+set -euo pipefail
+
+fail() { echo "try_wheel: $*" >&2; exit 1; }
+
+[ $# -ge 1 ] || fail "expected a folder with a wheel, got no argument"
+python="$("${2:-python3}" -c "import sys; print(sys.executable)")"
+scripts="$(cd "$(dirname "$0")" && pwd)"
+wheels=("$1"/*.whl)
+[ ${#wheels[@]} -eq 1 ] && [ -f "${wheels[0]}" ] || fail "expected one wheel in $1, got: ${wheels[*]}"
+wheel="$(cd "$1" && pwd)/$(basename "${wheels[0]}")"
+
+room="$(mktemp -d)"
+trap 'rm -rf "$room"' EXIT
+
+"$python" -m zipfile -e "$wheel" "$room/unpacked"
+cd "$room/unpacked"
+for part in ds2fast/__init__.py ds2fast/py.typed ds2fast/_core.pyi; do
+  [ -f "$part" ] || fail "expected $part in the wheel"
+done
+[ "$(find . -name '_core.*.so' | wc -l)" -eq 1 ] || fail "expected one _core in the wheel"
+[ -n "$(find . -path '*.dist-info/*' -name LICENSE)" ] || fail "expected LICENSE in the wheel"
+strangers="$(find . -type f ! -path './ds2fast-*.dist-info/*' ! -path './ds2fast.libs/*' \
+  ! -path './ds2fast/*.py' ! -path './ds2fast/*.typed' ! -path './ds2fast/_core.pyi' \
+  ! -path './ds2fast/_core.*.so')"
+[ -z "$strangers" ] || fail "files that do not belong in the wheel: $strangers"
+# Folders of the machine that built it have no place in the extension.
+paths="$(grep -aoE '/(home|root|tmp|Users|private|work|project)/[[:graph:]]*' ds2fast/_core.*.so || true)"
+[ -z "$paths" ] || fail "paths of the building machine in _core: $paths"
+
+"$python" -m venv "$room/venv"
+bin="$room/venv/bin"
+"$bin/python" -m pip install --quiet --disable-pip-version-check "$wheel"
+cp "$scripts/try_selection.py" "$room/"
+mkdir "$room/empty"
+cd "$room/empty"
+unset PYTHONPATH
+"$bin/ds2fast" --version
+"$bin/ds2fast" doctor
+"$bin/python" -W error "$room/try_selection.py"
+[ -z "$(ls -A)" ] || fail "files left in the working directory: $(ls -A)"
+echo "$(basename "$wheel"): fine"
