@@ -1,11 +1,17 @@
-"""Checks of plain number arguments: each names the argument, what was expected and what came."""
+"""Checks of number arguments: each names the argument, what was expected and what came."""
 
 from __future__ import annotations
 
 import operator
-from typing import SupportsIndex
+from numbers import Real
+from typing import Any, SupportsIndex, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from ds2fast.errors import InputError, InputTypeError
+
+Number = TypeVar("Number", bound=np.number[Any])
 
 
 def as_count(value: SupportsIndex, name: str, *, minimum: int = 1) -> int:
@@ -31,9 +37,31 @@ def as_share(value: float, name: str) -> float:
 
 def as_number(value: float, name: str) -> float:
     """`value` as a float; bools and words are refused."""
-    if isinstance(value, (bool, str)):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise InputTypeError(f"{name}: expected a number, got {value!r}")
     try:
         return float(value)
-    except (TypeError, ValueError):
-        raise InputTypeError(f"{name}: expected a number, got {value!r}") from None
+    except OverflowError:
+        raise InputError(f"{name}: expected a number that a float can hold, got {value}") from None
+
+
+def as_numbers(values: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
+    """`values` as an array of real numbers; words, bools and ragged lists are refused."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise InputError(
+            f"{name}: expected an array of numbers, got rows that differ: {error}"
+        ) from error
+    if not (np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating)):
+        raise InputTypeError(f"{name}: expected an array of real numbers, got dtype {array.dtype}")
+    return array
+
+
+def as_type(array: npt.NDArray[Any], dtype: type[Number]) -> npt.NDArray[Number]:
+    """`array` C-contiguous and of `dtype`: itself where it is so, else a copy.
+
+    What overflows becomes infinite and what underflows 0, whatever NumPy is told to do then.
+    """
+    with np.errstate(all="ignore"):
+        return np.ascontiguousarray(array, dtype=dtype)

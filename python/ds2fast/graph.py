@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ds2fast.arguments import as_numbers, as_type
 from ds2fast.errors import InputError
 from ds2fast.results import FloatArray, IdArray, IntArray
 
@@ -64,8 +65,8 @@ class KnnGraph:
         >>> graph.num_rows, graph.k
         (3, 1)
         """
-        ids = np.asarray(indices)
-        sims = np.asarray(similarities, dtype=np.float32)
+        ids = as_numbers(indices, "indices")
+        sims = as_type(as_numbers(similarities, "similarities"), np.float32)
         if ids.ndim != 2 or ids.shape != sims.shape or ids.shape[1] < 1:
             raise InputError(
                 "indices, similarities: expected two arrays of one shape (N, k) with k >= 1, "
@@ -74,9 +75,7 @@ class KnnGraph:
         if not np.issubdtype(ids.dtype, np.integer):
             raise InputError(f"indices: expected integers, got {ids.dtype}")
         _check_neighbours(ids, sims)
-        return cls(
-            np.ascontiguousarray(ids, dtype=np.int32), np.ascontiguousarray(sims, dtype=np.float32)
-        )
+        return cls(as_type(ids, np.int32), sims)
 
     def to_csr(self) -> tuple[FloatArray, IdArray, IntArray]:
         """The graph as `(data, indices, indptr)`: pass it to `scipy.sparse.csr_matrix`.

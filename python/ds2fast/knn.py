@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from ds2fast import _core
-from ds2fast.arguments import as_count
-from ds2fast.errors import InputError, InputTypeError
+from ds2fast.arguments import as_count, as_numbers, as_type
+from ds2fast.errors import InputError
 from ds2fast.graph import KnnGraph
 from ds2fast.progress import Progress, Reporter
 from ds2fast.results import FloatArray
@@ -68,26 +66,22 @@ def knn_graph(
     num_threads = resolve_threads(threads)
     if len(rows) <= width:
         raise InputError(f"k: expected fewer than the number of rows ({len(rows)}), got {width}")
+    reporter = Reporter.of(progress)
     norms = _core.row_norms(rows, num_threads)
     _refuse_unusable_rows(rows, norms)
-    with Reporter.of(progress).stage("k-NN graph", unit="pair blocks") as report:
+    with reporter.stage("k-NN graph", unit="pair blocks") as report:
         indices, similarities = _core.exact_knn(rows, norms, width, num_threads, report)
     return KnnGraph(indices, similarities, method="exact", recall=1.0)
 
 
 def as_embedding_rows(embeddings: npt.ArrayLike) -> FloatArray:
     """`embeddings` as a C-contiguous float32 matrix: itself where it is one, else a copy."""
-    array: npt.NDArray[Any] = np.asarray(embeddings)
-    if array.dtype == object or not (
-        np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)
-    ):
-        raise InputTypeError(f"embeddings: expected a matrix of floats, got dtype {array.dtype}")
+    array = as_numbers(embeddings, "embeddings")
     if array.ndim != 2 or array.shape[1] < 1:
         raise InputError(f"embeddings: expected shape (N, d) with d >= 1, got {array.shape}")
     if not 2 <= len(array) <= MAX_ROWS:
         raise InputError(f"embeddings: expected 2 to {MAX_ROWS} rows, got {len(array)}")
-    with np.errstate(over="ignore"):  # what overflows float32 becomes inf and is named later
-        return np.ascontiguousarray(array, dtype=np.float32)
+    return as_type(array, np.float32)  # what overflows becomes inf and is named later
 
 
 def _refuse_unusable_rows(rows: FloatArray, norms: npt.NDArray[np.float64]) -> None:
@@ -96,7 +90,7 @@ def _refuse_unusable_rows(rows: FloatArray, norms: npt.NDArray[np.float64]) -> N
         return
     first = int(bad.argmax())
     if norms[first] == 0:
-        found = "only zeros, which have no direction"
+        found = "only zeros in float32, which have no direction"
     elif np.isnan(rows[first]).any():
         found = "NaN"
     else:

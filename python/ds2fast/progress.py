@@ -27,9 +27,10 @@ class Reporter:
                 f"got {type(progress).__name__}"
             )
         self._callback = progress if callable(progress) else None
-        self._shows_bar = progress is True or (progress is None and sys.stderr.isatty())
+        self._shows_bar = progress is True or (progress is None and _stderr_is_terminal())
         self._bar: Any = None
         self._stage: str | None = None
+        self._finished: str | None = None
 
     @classmethod
     def of(cls, progress: Progress | Reporter) -> Reporter:
@@ -55,6 +56,9 @@ class Reporter:
             self.close()
 
     def _draw(self, stage: str, done: int, total: int, unit: str) -> None:
+        if stage == self._finished and done >= total:
+            return  # the end was shown already
+        self._finished = None
         if stage != self._stage:
             self.close()
             from tqdm import tqdm
@@ -66,6 +70,7 @@ class Reporter:
         self._bar.update(done - self._bar.n)
         if done >= total:
             self.close()
+            self._finished = stage
 
     def close(self) -> None:
         """Finish the bar that is drawn, if any."""
@@ -84,3 +89,7 @@ class Reporter:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _stderr_is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()  # None in a process without a console

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2fast import _core
-from ds2fast.arguments import as_count
-from ds2fast.errors import InputError, InputTypeError
+from ds2fast.arguments import as_count, as_numbers, as_type
+from ds2fast.errors import InputError
 from ds2fast.results import IntArray
 
 
@@ -40,7 +40,7 @@ def dual_sort(scores: npt.ArrayLike, long_tail: npt.ArrayLike, n: int | None = N
     [2, 1]
     """
     first = _as_vector(scores, "scores")
-    second = _as_vector(long_tail, "long_tail").astype(np.float32)
+    second = _as_vector(long_tail, "long_tail")
     if len(first) != len(second):
         raise InputError(
             f"long_tail: expected as many values as scores ({len(first)}), got {len(second)}"
@@ -56,9 +56,7 @@ def dual_sort(scores: npt.ArrayLike, long_tail: npt.ArrayLike, n: int | None = N
 
 
 def _as_vector(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
-    array = np.asarray(values)
-    if not (np.issubdtype(array.dtype, np.number) and not np.iscomplexobj(array)):
-        raise InputTypeError(f"{name}: expected numbers, got dtype {array.dtype}")
+    array = as_numbers(values, name)
     if array.ndim != 1:
         raise InputError(f"{name}: expected shape (N,), got {array.shape}")
-    return np.ascontiguousarray(array, dtype=np.float64)
+    return as_type(array, np.float64)

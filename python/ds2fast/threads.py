@@ -6,7 +6,8 @@ import math
 import os
 from pathlib import Path
 
-from ds2fast.errors import InputError, InputTypeError
+from ds2fast.arguments import as_count
+from ds2fast.errors import InputError
 
 MAX_THREADS = 1024
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
@@ -17,11 +18,10 @@ def resolve_threads(threads: int | None) -> int:
     """Number of threads to use: the given one, or what affinity and cgroup allow for None."""
     if threads is None:
         return available_threads()
-    if isinstance(threads, bool) or not hasattr(threads, "__index__"):
-        raise InputTypeError(f"threads: expected an integer or None, got {type(threads).__name__}")
-    if not 1 <= threads <= MAX_THREADS:
-        raise InputError(f"threads: expected 1 to {MAX_THREADS}, got {threads}")
-    return int(threads)
+    count = as_count(threads, "threads", minimum=-MAX_THREADS)
+    if not 1 <= count <= MAX_THREADS:
+        raise InputError(f"threads: expected 1 to {MAX_THREADS}, got {count}")
+    return count
 
 
 def available_threads() -> int:

@@ -12,7 +12,7 @@ namespace selection = ds2fast::selection;
 
 TEST(dual_sort_orders_by_score_then_rarity_then_index) {
   const std::vector<double> scores{3, 5, 5, -1, 5, NAN, 0};
-  const std::vector<float> rarity{0.9F, 0.1F, 0.2F, 0.9F, 0.2F, 0.9F, 0.5F};
+  const std::vector<double> rarity{0.9, 0.1, 0.2, 0.9, 0.2, 0.9, 0.5};
   const auto rows = [&](std::size_t count) {
     return selection::dual_sort({scores.data(), scores.size()}, {rarity.data(), rarity.size()},
                                 count);

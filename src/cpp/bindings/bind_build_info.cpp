@@ -1,6 +1,8 @@
 #include <pybind11/stl.h>
 
+#include <exception>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bindings/register.hpp"
@@ -25,9 +27,19 @@ std::vector<std::string> available_level_names() {
   return names;
 }
 
+void translate_unknown_level(std::exception_ptr error) {
+  try {
+    std::rethrow_exception(std::move(error));
+  } catch (const simd::UnknownLevel& unknown) {
+    const auto errors = pybind11::module_::import("ds2fast.errors");
+    pybind11::set_error(errors.attr("InputError"), unknown.what());
+  }
+}
+
 }  // namespace
 
 void register_build_info(pybind11::module_& module) {
+  pybind11::register_local_exception_translator(&translate_unknown_level);
   module.attr("__version__") = DS2FAST_VERSION;
   module.def("compiler", &compiler, "Compiler that built the kernels.");
   module.def(

@@ -23,7 +23,7 @@ Array<float> long_tail_scores(const Array<float>& similarities, std::size_t k, s
   return scores;
 }
 
-Array<std::int64_t> dual_sort(const Array<double>& scores, const Array<float>& long_tail,
+Array<std::int64_t> dual_sort(const Array<double>& scores, const Array<double>& long_tail,
                               std::size_t count) {
   const auto score_view = vector_view(scores);
   const auto long_tail_view = vector_view(long_tail);

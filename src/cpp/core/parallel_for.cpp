@@ -24,7 +24,7 @@ class Crew {
   template <typename AfterTask>
   void work(std::size_t worker, AfterTask after_task) {
     try {
-      while (!stopped_.load(std::memory_order_relaxed)) {
+      while (!stopped()) {
         const std::size_t task = next_.fetch_add(1, std::memory_order_relaxed);
         if (task >= num_tasks_) {
           break;
@@ -64,6 +64,8 @@ class Crew {
       std::rethrow_exception(error_);
     }
   }
+
+  bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
 
   std::size_t done() const { return done_.load(std::memory_order_relaxed); }
 
@@ -107,6 +109,9 @@ void parallel_for(std::size_t num_tasks, std::size_t num_threads, Monitor& monit
     }
   });
   while (!crew.wait_for_sign_off(helpers.size())) {
+    if (crew.stopped()) {
+      continue;  // a monitor that threw is not asked again
+    }
     try {
       monitor.poll(crew.done(), num_tasks);
     } catch (...) {

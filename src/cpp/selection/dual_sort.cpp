@@ -5,10 +5,10 @@
 namespace ds2fast::selection {
 
 std::vector<std::int64_t> dual_sort(VectorView<const double> scores,
-                                    VectorView<const float> long_tail, std::size_t count) {
+                                    VectorView<const double> long_tail, std::size_t count) {
   struct Key {
     double score;
-    float long_tail;
+    double long_tail;
     std::int64_t row;
   };
   std::vector<Key> keys;

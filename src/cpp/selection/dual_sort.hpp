@@ -12,6 +12,6 @@ namespace ds2fast::selection {
 /// ascending. Rows with a score below 0 or NaN are unrated and left out, so fewer may come back.
 /// Only the rows that are returned are sorted in full.
 std::vector<std::int64_t> dual_sort(VectorView<const double> scores,
-                                    VectorView<const float> long_tail, std::size_t count);
+                                    VectorView<const double> long_tail, std::size_t count);
 
 }  // namespace ds2fast::selection

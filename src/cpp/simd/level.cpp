@@ -47,8 +47,8 @@ Level active_level() {
     }
     known += (known.empty() ? "" : ", ") + std::string(name(level));
   }
-  throw std::invalid_argument("DS2FAST_SIMD: expected one of the levels that run here (" + known +
-                              "), got '" + wanted + "'");
+  throw UnknownLevel("DS2FAST_SIMD: expected one of the levels that run here (" + known +
+                     "), got '" + wanted + "'");
 }
 
 }  // namespace ds2fast::simd

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -14,8 +15,14 @@ const char* name(Level level);
 /// Levels that this build has kernels for and that the processor and the operating system both run.
 std::vector<Level> available_levels();
 
+/// DS2FAST_SIMD names a level that is unknown or cannot run here.
+class UnknownLevel : public std::invalid_argument {
+ public:
+  using std::invalid_argument::invalid_argument;
+};
+
 /// The level in use: the highest available, or the one that the environment variable DS2FAST_SIMD
-/// names. Throws std::invalid_argument if that one is unknown or cannot run here.
+/// names. Throws UnknownLevel.
 Level active_level();
 
 }  // namespace ds2fast::simd
