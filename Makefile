@@ -61,11 +61,11 @@ format: $(VENV)/.tools  ## put Python and C++ into the house's form
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(CPP_SOURCES)
 
-tidy: $(VENV)/.tools  ## clang-tidy over the kernels (some minutes)
+tidy: $(VENV)/.tools  ## clang-tidy over src/cpp (some minutes)
 	$(BIN)/python -m pip install --quiet --group tidy
-	PATH="$(abspath $(BIN)):$$PATH" cmake --preset tidy
-	$(BIN)/run-clang-tidy -quiet -p build/tidy -clang-tidy-binary $(BIN)/clang-tidy \
-	  'src/cpp/(core|simd|knn|transition|curation|selection)/.*\.cpp$$'
+	PATH="$(abspath $(BIN)):$$PATH" cmake --preset tidy $(CMAKE_FLAGS)
+	find src/cpp -name '*.cpp' | sort | \
+	  xargs -n 1 -P "$$(getconf _NPROCESSORS_ONLN)" $(BIN)/clang-tidy -quiet -p build/tidy
 
 bench: setup  ## native stages against plain NumPy on 20 000 rows
 	$(BIN)/ds2fast bench -n 20000

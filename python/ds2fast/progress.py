@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -15,6 +16,8 @@ ProgressCallback = Callable[[str, int, int], None]
 
 Progress = None | bool | ProgressCallback
 """None shows a bar where stderr is a terminal, True always, False never; a callable is called."""
+
+_INTERVAL = 0.05  # seconds between two reports of one stage
 
 
 class Reporter:
@@ -31,6 +34,7 @@ class Reporter:
         self._bar: Any = None
         self._stage: str | None = None
         self._finished: str | None = None
+        self._last: tuple[str | None, float] = (None, 0.0)
 
     @classmethod
     def of(cls, progress: Progress | Reporter) -> Reporter:
@@ -39,10 +43,20 @@ class Reporter:
 
     def update(self, stage: str, done: int, total: int, *, unit: str = "it") -> None:
         """Report that `done` of `total` units of `stage` are finished."""
+        if self._is_too_soon(stage, done >= total):
+            return
         if self._callback is not None:
             self._callback(stage, done, total)
         elif self._shows_bar:
             self._draw(stage, done, total, unit)
+
+    def _is_too_soon(self, stage: str, is_end: bool) -> bool:
+        """Whether this stage reported just before, and goes on."""
+        now = time.monotonic()
+        if stage == self._last[0] and not is_end and now - self._last[1] < _INTERVAL:
+            return True
+        self._last = (stage, now)
+        return False
 
     @contextmanager
     def stage(self, stage: str, *, unit: str = "it") -> Iterator[Callable[[int, int], None] | None]:

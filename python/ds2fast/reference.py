@@ -148,10 +148,8 @@ def _order_hidden_levels(
     """The order, of all, in which most rows have the right score: Σ p_i T_ii is largest."""
     joint = prior[:, None] * transition
 
-    def right(rows: tuple[int, ...]) -> float:
-        return float(sum(joint[row, level] for level, row in enumerate(rows)))
-
-    order = list(max(permutations(range(len(prior))), key=right))
+    levels = list(range(len(prior)))
+    order = max((list(rows) for rows in permutations(levels)), key=lambda r: joint[r, levels].sum())
     return transition[order], prior[order]
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from ds2fast.errors import InputTypeError, OutputError
+from ds2fast.io.atomic import atomic_file
 
 CacheDir = str | os.PathLike[str] | Literal[False] | None
 """A folder; None is `DS2FAST_CACHE_DIR` or the user's cache folder; False keeps nothing."""
@@ -62,7 +62,7 @@ class GraphCache:
         graph = make()
         try:
             self._store(key, graph)
-        except OSError as error:
+        except (OSError, OutputError) as error:
             if self._asked_for:
                 raise OutputError(
                     f"cache_dir: expected a folder that can be written, got {self._folder}: {error}"
@@ -88,14 +88,5 @@ class GraphCache:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write under a temporary name, then rename: a reader sees the whole file or none."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as file:
-        partial = Path(file.name)
-        try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            partial.replace(path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+    with atomic_file(path) as file:
+        file.write(content)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import secrets
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,60 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ds2fast.errors import InputError, InputTypeError, OutputError
+from ds2fast.io.atomic import TEMPORARY_NAME, atomic_file
 from ds2fast.io.rows import check_indices
 from ds2fast.pool import Pool
 
 OUTPUT_FILES = ("selected.jsonl", "scores.parquet", "manifest.json", "report.html")
 MADE_BY = "ds2fast"
-_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{12}\.tmp")
-
-
-@contextmanager
-def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A binary file that takes its name only when it is whole and on disk.
-
-    It is written under a temporary name beside `path`, synced, then renamed; where anything fails
-    the temporary file is removed and what was at `path` stays.
-
-    Raises
-    ------
-    OutputError
-        The operating system refused (a full disk, no permission, no such directory).
-    """
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
-    try:
-        with _removed_on_failure(temporary):
-            with temporary.open("xb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        _sync_directory(target.parent)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {target}: {error.strerror or error}; what was there is unchanged"
-        ) from error
-
-
-@contextmanager
-def _removed_on_failure(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:  # also Ctrl-C: no half file may stay behind
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
-        raise
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make a rename last through a power cut, on file systems that can sync a directory."""
-    with suppress(OSError):
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def write_rows(pool: Pool, indices: npt.ArrayLike, path: str | os.PathLike[str]) -> None:
@@ -251,7 +200,7 @@ def _check_holdings(directory: Path, overwrite: bool) -> None:
 
 def _is_output_name(name: str) -> bool:
     """Whether a file has one of our names, or is what a killed run left of one."""
-    unfinished = _TEMPORARY.fullmatch(name)
+    unfinished = TEMPORARY_NAME.fullmatch(name)
     return (unfinished.group(1) if unfinished else name) in OUTPUT_FILES
 
 

@@ -44,7 +44,7 @@ double PackedRows::error_bound() const {
   // add less than 2^-40, and underflow less than depth * 2^-125. Two more u cover these and the (1
   // + u)^2 of the norms.
   const double unit = std::ldexp(1.0, -24);
-  const double depth = static_cast<double>(depth_);
+  const auto depth = static_cast<double>(depth_);
   return (depth / (1.0 - depth * unit) + 4.0) * unit;
 }
 
