@@ -105,9 +105,10 @@ def print_comparison(
     n = len(selection)
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(len(truth))
+    given = selection.given_scores[shuffled]
     choices: dict[str, IntArray] = {
         "random rows": shuffled[:n],
-        "top scores as given": shuffled[np.argsort(-selection.given_scores[shuffled], kind="stable")][:n],
+        "top scores as given": shuffled[np.argsort(-given, kind="stable")][:n],
         "ds2fast": selection.indices,
         "top true scores": shuffled[np.argsort(-truth[shuffled], kind="stable")][:n],
     }

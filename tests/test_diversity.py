@@ -91,7 +91,7 @@ def test_k_may_be_a_numpy_integer() -> None:
         ({"k": 2.0}, InputTypeError, "k: expected an integer, got 2.0"),
         ({"k": False}, InputTypeError, "k: expected an integer, got False"),
         ({"threads": -1}, InputError, "threads: expected 1 to 1024, got -1"),
-        ({"threads": 1.5}, InputTypeError, "threads: expected an integer or None, got float"),
+        ({"threads": 1.5}, InputTypeError, "threads: expected an integer, got 1.5"),
     ],
 )
 def test_bad_arguments_are_named_before_any_work(

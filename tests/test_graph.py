@@ -76,7 +76,6 @@ BAD_GRAPHS: list[tuple[str, Any, Any, str]] = [
      "got (4, 0) and (4, 0)"),
     ("float indices", INDICES.astype(float), SIMILARITIES,
      "indices: expected integers, got float64"),
-    ("flags for indices", INDICES > 1, SIMILARITIES, "indices: expected integers, got bool"),
     ("an index of N", changed(INDICES, 2, 1, 4), SIMILARITIES,
      "indices: expected values in [0, 4); first offending row: 2"),
     ("an index below 0", changed(INDICES, 3, 0, -1), SIMILARITIES,
@@ -120,8 +119,9 @@ def test_a_bad_graph_is_refused_by_name(indices: Any, similarities: Any, message
         ([[1], [0]], [[0.5], [0.5, 0.4]], "similarities"),
         ([[1], [0, 1]], [[0.5], [0.5]], "indices"),
         ([[1], [0]], [[1e300], [0.5]], "similarities"),
+        ([[True], [False]], [[0.5], [0.5]], "indices"),
     ],
-    ids=["words", "complex numbers", "ragged similarities", "ragged indices", "beyond float32"],
+    ids=["words", "complex numbers", "ragged similarities", "ragged indices", "beyond float32", "flags"],
 )
 def test_what_is_no_array_of_numbers_is_refused_by_name(
     indices: Any, similarities: Any, name: str

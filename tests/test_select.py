@@ -209,7 +209,8 @@ ROWS, SCORES = make_pool()
     ],
 )
 def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> None:
-    given = {"scores": SCORES, "embeddings": ROWS, "num_levels": NUM_LEVELS} | arguments
+    given: dict[str, Any] = {"scores": SCORES, "embeddings": ROWS, "num_levels": NUM_LEVELS}
+    given |= arguments
     with pytest.raises(ds2fast.InputError, match=message):
         ds2fast.select(**given)
 
@@ -230,7 +231,8 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> Non
     ],
 )
 def test_arguments_of_a_wrong_type_are_named(arguments: dict[str, Any], message: str) -> None:
-    given = {"scores": SCORES, "embeddings": ROWS, "num_levels": NUM_LEVELS} | arguments
+    given: dict[str, Any] = {"scores": SCORES, "embeddings": ROWS, "num_levels": NUM_LEVELS}
+    given |= arguments
     with pytest.raises(ds2fast.InputTypeError, match=message):
         ds2fast.select(**given)
 

@@ -99,18 +99,18 @@ def test_n_may_be_a_numpy_integer() -> None:
 
 BAD_ARGUMENTS: list[tuple[str, dict[str, Any], type[Ds2fastError], str]] = [
     ("words", {"scores": ["good", "bad", "bad"]}, InputTypeError,
-     "scores: expected numbers, got dtype <U4"),
+     "scores: expected an array of real numbers, got dtype <U4"),
     ("missing scores", {"scores": [1, None, 2]}, InputTypeError,
-     "scores: expected numbers, got dtype object"),
+     "scores: expected an array of real numbers, got dtype object"),
     ("flags", {"scores": [True, False, True]}, InputTypeError,
-     "scores: expected numbers, got dtype bool"),
+     "scores: expected an array of real numbers, got dtype bool"),
     ("complex scores", {"scores": [1j, 2, 3]}, InputTypeError,
-     "scores: expected numbers, got dtype complex128"),
+     "scores: expected an array of real numbers, got dtype complex128"),
     ("a matrix of scores", {"scores": [[1, 2, 3]]}, InputError,
      "scores: expected shape (N,), got (1, 3)"),
     ("one score", {"scores": 5}, InputError, "scores: expected shape (N,), got ()"),
     ("words for rarity", {"long_tail": ["a", "b", "c"]}, InputTypeError,
-     "long_tail: expected numbers, got dtype <U1"),
+     "long_tail: expected an array of real numbers, got dtype <U1"),
     ("a matrix of rarity", {"long_tail": np.zeros((3, 1))}, InputError,
      "long_tail: expected shape (N,), got (3, 1)"),
     ("too few", {"long_tail": [0.1, 0.2]}, InputError,
@@ -165,5 +165,5 @@ def test_a_finite_long_tail_score_beyond_float32_is_no_infinity() -> None:
 
 def test_a_programming_error_in_the_binding_is_an_error_not_a_crash() -> None:
     with pytest.raises(ValueError, match="as many scores as long-tail scores"):
-        _core.dual_sort(np.zeros(3), np.zeros(2, dtype=np.float32), 1)
-    assert _core.dual_sort(np.zeros(3), np.zeros(3, dtype=np.float32), 9).tolist() == [0, 1, 2]
+        _core.dual_sort(np.zeros(3), np.zeros(2), 1)
+    assert _core.dual_sort(np.zeros(3), np.zeros(3), 9).tolist() == [0, 1, 2]

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from ds2fast.errors import InputError, InputTypeError, OutputError
+from ds2fast.io.atomic import atomic_file
 from ds2fast.io.read import read
 from ds2fast.io.write import (
-    atomic_file,
     prepare_output_dir,
     write_manifest,
     write_rows,

@@ -122,8 +122,8 @@ def select(
     Writes selected.jsonl (rows as they came, best first), scores.parquet (every row) and
     manifest.json.
     """
-    from ds2fast.io.save import manifest_of
     from ds2fast.io.write import check_output_dir
+    from ds2fast.save import manifest_of
     from ds2fast.summary import describe_findings
 
     check_output_dir(output, overwrite=overwrite)
@@ -149,7 +149,7 @@ def select(
 @_reports_errors
 def diagnose(data: Path, **options: Any) -> None:
     """Is the judge any good? Print T and how often neighbours agree, without selecting."""
-    from ds2fast.io.save import describe_transition
+    from ds2fast.save import describe_transition
 
     pool, arguments = _read_pool(data, options)
     diagnosis = ds2fast.diagnose(pool, **arguments)

@@ -172,7 +172,7 @@ class Selection:
         OutputError
             The directory is not usable or the disk is full; old files stay as they were.
         """
-        from ds2fast.io.save import save_selection
+        from ds2fast.save import save_selection
 
         save_selection(self, directory, overwrite=overwrite)
 
