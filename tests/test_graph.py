@@ -121,7 +121,14 @@ def test_a_bad_graph_is_refused_by_name(indices: Any, similarities: Any, message
         ([[1], [0]], [[1e300], [0.5]], "similarities"),
         ([[True], [False]], [[0.5], [0.5]], "indices"),
     ],
-    ids=["words", "complex numbers", "ragged similarities", "ragged indices", "beyond float32", "flags"],
+    ids=[
+        "words",
+        "complex numbers",
+        "ragged similarities",
+        "ragged indices",
+        "beyond float32",
+        "flags",
+    ],
 )
 def test_what_is_no_array_of_numbers_is_refused_by_name(
     indices: Any, similarities: Any, name: str
