@@ -66,7 +66,7 @@ def test_an_integer_is_a_number() -> None:
     ids=lambda value: repr(value)[:20],
 )  # fmt: skip
 def test_a_number_is_nothing_else(value: Any) -> None:
-    with pytest.raises(Ds2fastError, match=r"^recall: expected a number, got "):
+    with pytest.raises(Ds2fastError, match=r"^recall: expected a number.*, got "):
         as_number(value, "recall")
 
 

@@ -220,7 +220,10 @@ def _with_zero_rows() -> np.ndarray[Any, Any]:
         (_with_value(1234, np.inf), "row 1234 holds infinity (or a value beyond float32) (2 such"),
         (_with_value(3, -np.inf), "row 3 holds infinity (or a value beyond float32) (2 such"),
         (_with_value(3, 1e39), "row 3 holds infinity (or a value beyond float32) (2 such rows"),
-        (_with_zero_rows, "row 1500 holds only zeros, which have no direction (3 such rows in all"),
+        (
+            _with_zero_rows,
+            "row 1500 holds only zeros in float32, which have no direction (3 such rows in all",
+        ),
     ],
 )
 def test_unusable_rows_are_named_and_counted_before_the_search(

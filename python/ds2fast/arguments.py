@@ -16,15 +16,20 @@ Number = TypeVar("Number", bound=np.number[Any])
 
 def as_count(value: SupportsIndex, name: str, *, minimum: int = 1) -> int:
     """`value` as an integer of at least `minimum`; bools and floats are refused."""
-    if isinstance(value, bool):
-        raise InputTypeError(f"{name}: expected an integer, got {value}")
-    try:
-        count = operator.index(value)
-    except TypeError:
-        raise InputTypeError(f"{name}: expected an integer, got {value!r}") from None
+    count = as_integer(value, name)
     if count < minimum:
         raise InputError(f"{name}: expected at least {minimum}, got {count}")
     return count
+
+
+def as_integer(value: SupportsIndex, name: str) -> int:
+    """`value` as an integer; bools and floats are refused."""
+    if isinstance(value, bool):
+        raise InputTypeError(f"{name}: expected an integer, got {value}")
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise InputTypeError(f"{name}: expected an integer, got {value!r}") from None
 
 
 def as_share(value: float, name: str) -> float:

@@ -61,12 +61,12 @@ def knn_graph(
     >>> graph.indices.ravel().tolist()
     [1, 0, 1]
     """
-    rows = as_embedding_rows(embeddings)
     width = as_count(k, "k")
     num_threads = resolve_threads(threads)
+    reporter = Reporter.of(progress)
+    rows = as_embedding_rows(embeddings)
     if len(rows) <= width:
         raise InputError(f"k: expected fewer than the number of rows ({len(rows)}), got {width}")
-    reporter = Reporter.of(progress)
     norms = _core.row_norms(rows, num_threads)
     _refuse_unusable_rows(rows, norms)
     with reporter.stage("k-NN graph", unit="pair blocks") as report:

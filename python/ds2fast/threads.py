@@ -6,7 +6,7 @@ import math
 import os
 from pathlib import Path
 
-from ds2fast.arguments import as_count
+from ds2fast.arguments import as_integer
 from ds2fast.errors import InputError
 
 MAX_THREADS = 1024
@@ -18,7 +18,7 @@ def resolve_threads(threads: int | None) -> int:
     """Number of threads to use: the given one, or what affinity and cgroup allow for None."""
     if threads is None:
         return available_threads()
-    count = as_count(threads, "threads", minimum=-MAX_THREADS)
+    count = as_integer(threads, "threads")
     if not 1 <= count <= MAX_THREADS:
         raise InputError(f"threads: expected 1 to {MAX_THREADS}, got {count}")
     return count

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <stdexcept>
 
 #include "simd/kernel_table.hpp"
 
@@ -71,6 +72,9 @@ void Reservoirs::finish(std::size_t row, std::vector<RankedNeighbour>& nearest) 
     if (candidates[place].similarity >= thresholds_[row]) {
       nearest.push_back(ranking_.rank(row, candidates[place].id));
     }
+  }
+  if (nearest.size() < k_) {  // the bound is wrong, or the rows were changed during the search
+    throw std::logic_error("k-NN search: a row is left with fewer than k candidates");
   }
   std::partial_sort(nearest.begin(), nearest.begin() + static_cast<std::ptrdiff_t>(k_),
                     nearest.end(), ranks_before);
