@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstring>
 #include <mutex>
+#include <numeric>
 #include <set>
 #include <stdexcept>
 #include <utility>
@@ -138,7 +139,10 @@ TEST(the_error_bound_holds_on_packed_rows) {
     std::vector<double> norms(pool.n);
     const simd::KernelTable& kernels = simd::kernels(simd::Level::kBaseline);
     knn::row_norms(pool.view(), 1, kernels, monitor, {norms.data(), norms.size()});
-    const knn::PackedRows packed(pool.view(), {norms.data(), norms.size()}, 2, monitor);
+    std::vector<std::int32_t> order(pool.n);
+    std::iota(order.begin(), order.end(), 0);
+    const knn::PackedRows packed(pool.view(), {norms.data(), norms.size()},
+                                 {order.data(), order.size()}, 2, monitor);
     CHECK(packed.num_panels() == 2);
     std::vector<float> products(simd::kTileSize);
     for (const simd::Level level : simd::available_levels()) {

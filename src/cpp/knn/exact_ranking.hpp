@@ -24,10 +24,16 @@ inline bool ranks_before(const RankedNeighbour& x, const RankedNeighbour& y) {
 class ExactRanking {
  public:
   ExactRanking(MatrixView<const float> rows, VectorView<const double> norms,
-               const simd::KernelTable& kernels)
-      : rows_(rows), norms_(norms), kernels_(kernels) {}
+               VectorView<const std::int32_t> order, const simd::KernelTable& kernels)
+      : rows_(rows), norms_(norms), order_(order), kernels_(kernels) {}
 
-  RankedNeighbour rank(std::size_t row, std::int32_t other) const {
+  /// Row at a place of the order of work.
+  std::int32_t row_at(std::size_t place) const { return order_[place]; }
+
+  /// The row at place `other` as a neighbour of the one at `place`.
+  RankedNeighbour rank(std::size_t place, std::size_t other_place) const {
+    const std::int32_t other = order_[other_place];
+    const auto row = static_cast<std::size_t>(order_[place]);
     const auto column = static_cast<std::size_t>(other);
     const double dot = kernels_.exact_dot(rows_.row(row), rows_.row(column), rows_.cols);
     return {dot / (norms_[row] * norms_[column]), other};
@@ -36,6 +42,7 @@ class ExactRanking {
  private:
   MatrixView<const float> rows_;
   VectorView<const double> norms_;
+  VectorView<const std::int32_t> order_;
   const simd::KernelTable& kernels_;
 };
 

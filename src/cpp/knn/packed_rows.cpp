@@ -19,22 +19,30 @@ void row_norms(MatrixView<const float> rows, std::size_t num_threads,
                   });
 }
 
+void pack_panel(MatrixView<const float> rows, VectorView<const double> norms,
+                const std::int32_t* members, std::size_t count, float* panel) {
+  std::fill_n(panel, simd::kPanelRows * rows.cols, 0.0F);
+  for (std::size_t r = 0; r < count; ++r) {
+    const auto n = static_cast<std::size_t>(members[r]);
+    const float* row = rows.row(n);
+    const double norm = norms[n];
+    for (std::size_t k = 0; k < rows.cols; ++k) {
+      panel[k * simd::kPanelRows + r] = static_cast<float>(static_cast<double>(row[k]) / norm);
+    }
+  }
+}
+
 PackedRows::PackedRows(MatrixView<const float> rows, VectorView<const double> norms,
-                       std::size_t num_threads, Monitor& monitor)
+                       VectorView<const std::int32_t> order, std::size_t num_threads,
+                       Monitor& monitor)
     : depth_(rows.cols),
-      num_panels_((rows.rows + simd::kPanelRows - 1) / simd::kPanelRows),
+      num_panels_((order.size + simd::kPanelRows - 1) / simd::kPanelRows),
       values_(num_panels_ * simd::kPanelRows * depth_) {
   parallel_for(num_panels_, num_threads, monitor, [&](std::size_t index, std::size_t) {
-    float* panel = values_.data() + index * simd::kPanelRows * depth_;
     const std::size_t first = index * simd::kPanelRows;
-    const std::size_t count = std::min(simd::kPanelRows, rows.rows - first);
-    for (std::size_t r = 0; r < count; ++r) {
-      const float* row = rows.row(first + r);
-      const double norm = norms[first + r];
-      for (std::size_t k = 0; k < depth_; ++k) {
-        panel[k * simd::kPanelRows + r] = static_cast<float>(static_cast<double>(row[k]) / norm);
-      }
-    }
+    const std::size_t count = std::min(simd::kPanelRows, order.size - first);
+    pack_panel(rows, norms, order.data + first, count,
+               values_.data() + index * simd::kPanelRows * depth_);
   });
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "core/matrix_view.hpp"
@@ -14,12 +15,17 @@ namespace ds2fast::knn {
 void row_norms(MatrixView<const float> rows, std::size_t num_threads,
                const simd::KernelTable& kernels, Monitor& monitor, VectorView<double> norms);
 
-/// The rows scaled to norm 1 (each value rounded once to float32) in panels of 48, as
-/// simd::TileProducts reads them; the last panel is filled up with zero rows.
+/// Writes 48 rows, scaled to norm 1 (each value rounded once to float32), as a panel for
+/// simd::TileProducts: rows members[0], members[1], ...; zero rows fill up what `count` leaves.
+void pack_panel(MatrixView<const float> rows, VectorView<const double> norms,
+                const std::int32_t* members, std::size_t count, float* panel);
+
+/// The rows, in the order given, scaled to norm 1 (each value rounded once to float32) in panels of
+/// 48, as simd::TileProducts reads them; the last panel is filled up with zero rows.
 class PackedRows {
  public:
-  PackedRows(MatrixView<const float> rows, VectorView<const double> norms, std::size_t num_threads,
-             Monitor& monitor);
+  PackedRows(MatrixView<const float> rows, VectorView<const double> norms,
+             VectorView<const std::int32_t> order, std::size_t num_threads, Monitor& monitor);
 
   const float* panel(std::size_t index) const {
     return values_.data() + index * simd::kPanelRows * depth_;

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <stdexcept>
+#include <utility>
 
 #include "simd/kernel_table.hpp"
 
@@ -22,11 +24,11 @@ std::size_t round_up_to_panel(std::size_t rows) {
 
 }  // namespace
 
-Reservoirs::Reservoirs(std::size_t num_rows, std::size_t k, double error_bound,
+Reservoirs::Reservoirs(std::size_t num_rows, std::size_t k, const PairFilter& filter,
                        const ExactRanking& ranking)
     : k_(k),
       capacity_(std::max<std::size_t>(4 * k, 64)),
-      error_bound_(error_bound),
+      filter_(filter),
       ranking_(ranking),
       candidates_(num_rows * capacity_),
       sizes_(num_rows),
@@ -35,43 +37,54 @@ Reservoirs::Reservoirs(std::size_t num_rows, std::size_t k, double error_bound,
 }
 
 void Reservoirs::tighten(std::size_t row) {
+  if (sizes_[row] < k_) {
+    return;
+  }
+  static thread_local std::vector<float> lowers;
   Candidate* begin = candidates_.data() + row * capacity_;
   Candidate* end = begin + sizes_[row];
-  std::nth_element(begin, begin + (k_ - 1), end, [](const Candidate& x, const Candidate& y) {
-    return x.similarity > y.similarity;
-  });
-  const double kth = begin[k_ - 1].similarity;
-  const float threshold = std::max(thresholds_[row], round_down(kth - 2.0 * error_bound_));
-  thresholds_[row] = threshold;
-  end = std::remove_if(begin, end,
-                       [=](const Candidate& other) { return other.similarity < threshold; });
-  sizes_[row] = static_cast<std::uint32_t>(end - begin);
-  // Ties, exact or nearly so: only the exact similarities tell which ones stay.
-  if (sizes_[row] > capacity_ / 2) {
-    settle(row);
+  lowers.clear();
+  const double slack = filter_.slack(row);
+  for (const Candidate* other = begin; other != end; ++other) {
+    const double width = 2.0 * (slack + filter_.slack(static_cast<std::size_t>(other->place)));
+    lowers.push_back(round_down(other->upper - width));
   }
+  const auto kth = lowers.begin() + static_cast<std::ptrdiff_t>(k_ - 1);
+  std::nth_element(lowers.begin(), kth, lowers.end(), std::greater<>());
+  const float threshold = std::max(thresholds_[row], *kth);
+  thresholds_[row] = threshold;
+  end = std::remove_if(begin, end, [=](const Candidate& other) { return other.upper < threshold; });
+  sizes_[row] = static_cast<std::uint32_t>(end - begin);
 }
 
 void Reservoirs::settle(std::size_t row) {
-  std::vector<RankedNeighbour> nearest;
-  finish(row, nearest);
-  const float threshold = round_down(nearest.back().similarity - error_bound_);
-  thresholds_[row] = std::max(thresholds_[row], threshold);
-  Candidate* candidates = candidates_.data() + row * capacity_;
-  for (std::size_t place = 0; place < k_; ++place) {
-    // The exact value, rounded, is as good an approximation as any.
-    candidates[place] = {static_cast<float>(nearest[place].similarity), nearest[place].id};
+  Candidate* begin = candidates_.data() + row * capacity_;
+  std::vector<std::pair<RankedNeighbour, std::int32_t>> ranked;
+  for (const Candidate* other = begin; other != begin + sizes_[row]; ++other) {
+    const auto place = static_cast<std::size_t>(other->place);
+    ranked.emplace_back(ranking_.rank(row, place), other->place);
+  }
+  std::nth_element(ranked.begin(), ranked.begin() + static_cast<std::ptrdiff_t>(k_ - 1),
+                   ranked.end(),
+                   [](const auto& x, const auto& y) { return ranks_before(x.first, y.first); });
+  thresholds_[row] = std::max(thresholds_[row], round_down(ranked[k_ - 1].first.similarity));
+  for (std::size_t i = 0; i < k_; ++i) {
+    const auto exact = static_cast<float>(ranked[i].first.similarity);
+    begin[i] = {std::nextafter(exact, kInfinity), ranked[i].second};
   }
   sizes_[row] = static_cast<std::uint32_t>(k_);
 }
 
-void Reservoirs::finish(std::size_t row, std::vector<RankedNeighbour>& nearest) const {
+void Reservoirs::finish(std::size_t row, std::vector<RankedNeighbour>& nearest) {
+  tighten(row);
+  rank(row, nearest);
+}
+
+void Reservoirs::rank(std::size_t row, std::vector<RankedNeighbour>& nearest) const {
   nearest.clear();
   const Candidate* candidates = candidates_.data() + row * capacity_;
   for (std::size_t place = 0; place < sizes_[row]; ++place) {
-    if (candidates[place].similarity >= thresholds_[row]) {
-      nearest.push_back(ranking_.rank(row, candidates[place].id));
-    }
+    nearest.push_back(ranking_.rank(row, static_cast<std::size_t>(candidates[place].place)));
   }
   if (nearest.size() < k_) {  // the bound is wrong, or the rows were changed during the search
     throw std::logic_error("k-NN search: a row is left with fewer than k candidates");

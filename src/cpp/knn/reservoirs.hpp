@@ -5,46 +5,53 @@
 #include <vector>
 
 #include "knn/exact_ranking.hpp"
+#include "knn/pair_filter.hpp"
 
 namespace ds2fast::knn {
 
-/// Per row, the candidates that may still be among its k nearest, and the approximate similarity
-/// that a further candidate must reach.
+/// Per row, the candidates that may still be among its k nearest, and the upper bound that a
+/// further candidate must reach.
 ///
-/// Approximate similarities lie within `error_bound` of the exact ones. If the k-th best
-/// approximate one is s, then k rows are at least s - error_bound similar, so whatever is
-/// approximately less than s - 2 error_bound cannot be a neighbour: dropping it loses nothing. Rows
-/// are independent of each other; two threads may work on different rows at once.
+/// Each candidate comes with an upper bound of its cosine; the lower bound is that minus twice the
+/// slacks of both rows. k rows are at least as similar as the k-th best lower bound, so a pair
+/// whose upper bound is less cannot be a neighbour: dropping it loses nothing. Rows are independent
+/// of each other; two threads may work on different rows at once.
 class Reservoirs {
  public:
-  Reservoirs(std::size_t num_rows, std::size_t k, double error_bound, const ExactRanking& ranking);
+  Reservoirs(std::size_t num_rows, std::size_t k, const PairFilter& filter,
+             const ExactRanking& ranking);
 
   /// Thresholds of rows [first, first + 48); rows past the last one have +infinity.
   const float* thresholds(std::size_t first) const { return thresholds_.data() + first; }
 
-  void push(std::size_t row, std::int32_t id, float similarity) {
+  void push(std::size_t row, std::int32_t place, float upper) {
     Candidate* candidates = candidates_.data() + row * capacity_;
-    candidates[sizes_[row]++] = {similarity, id};
+    candidates[sizes_[row]++] = {upper, place};
     if (sizes_[row] == capacity_) {
       tighten(row);
+      // Ties, exact or nearly so: only the exact similarities tell which ones stay.
+      if (sizes_[row] > capacity_ / 2) {
+        settle(row);
+      }
     }
   }
 
   /// The exact k nearest of a row, best first, into `nearest` (at least k candidates were pushed).
-  void finish(std::size_t row, std::vector<RankedNeighbour>& nearest) const;
+  void finish(std::size_t row, std::vector<RankedNeighbour>& nearest);
 
  private:
   struct Candidate {
-    float similarity;
-    std::int32_t id;
+    float upper;
+    std::int32_t place;
   };
 
   void tighten(std::size_t row);
   void settle(std::size_t row);
+  void rank(std::size_t row, std::vector<RankedNeighbour>& nearest) const;
 
   std::size_t k_;
   std::size_t capacity_;
-  double error_bound_;
+  const PairFilter& filter_;
   const ExactRanking& ranking_;
   std::vector<Candidate> candidates_;
   std::vector<std::uint32_t> sizes_;

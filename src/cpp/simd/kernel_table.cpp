@@ -5,6 +5,8 @@ namespace ds2fast::simd {
 const KernelTable& kernels(Level level) {
 #ifdef DS2FAST_X86_UNITS
   switch (level) {
+    case Level::kAvx512Vnni:
+      return avx512_vnni_kernels();
     case Level::kAvx512:
       return avx512_kernels();
     case Level::kAvx2:

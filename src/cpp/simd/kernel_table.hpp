@@ -25,6 +25,28 @@ using TileProducts = void (*)(const float* rows, const float* columns, std::size
 using ScanTile = std::size_t (*)(const float* products, const float* row_thresholds,
                                  const float* column_thresholds, std::uint32_t* codes);
 
+/// Inner products of two panels of int8 codes, the first pass of the k-NN search where the unit has
+/// it.
+///
+/// Layout: a panel is (depth / 4, 48, 4) int8, value k of row r at [(k / 4) * 192 + r * 4 + k % 4];
+/// depth is a multiple of 4. `code_sums` holds the sum of each row's codes in `rows`. `products` is
+/// (48, 48) int32. Accumulator: int32, exact for depth up to 2^16.
+using CodeProducts = void (*)(const std::int8_t* rows, const std::int32_t* code_sums,
+                              const std::int8_t* columns, std::size_t depth,
+                              std::int32_t* products);
+
+/// What turns a product of codes into an upper bound of a cosine: 48 values each.
+struct CodeBounds {
+  const float* scales;
+  const float* offsets;
+};
+
+/// As ScanTile, of upper bounds products[r, c] * (row scale * column scale) + (row + column
+/// offset).
+using ScanCodes = std::size_t (*)(const std::int32_t* products, CodeBounds rows, CodeBounds columns,
+                                  const float* row_thresholds, const float* column_thresholds,
+                                  std::uint32_t* codes);
+
 /// Inner product of two float32 rows in float64. Every product is exact; the sums run in 16 lanes
 /// (lane l adds k = l, l + 16, ... in ascending order), which are then folded 8 + 8, 4 + 4, 2 + 2,
 /// 1 + 1, so every unit gives the same bits. Error at most (depth / 16 + 5) * 2^-53 * sum |x_k
@@ -36,6 +58,8 @@ struct KernelTable {
   TileProducts tile_products;
   ScanTile scan_tile;
   ExactDot exact_dot;
+  CodeProducts code_products = nullptr;  // nullptr: this unit has no fast int8 products
+  ScanCodes scan_codes = nullptr;
 };
 
 /// The kernels of a level that available_levels() names.
@@ -45,5 +69,6 @@ const KernelTable& kernels(Level level);
 const KernelTable& baseline_kernels();
 const KernelTable& avx2_kernels();
 const KernelTable& avx512_kernels();
+const KernelTable& avx512_vnni_kernels();
 
 }  // namespace ds2fast::simd

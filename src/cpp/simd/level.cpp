@@ -8,6 +8,8 @@ namespace ds2fast::simd {
 
 const char* name(Level level) {
   switch (level) {
+    case Level::kAvx512Vnni:
+      return "avx512vnni";
     case Level::kAvx512:
       return "avx512";
     case Level::kAvx2:
@@ -28,6 +30,9 @@ std::vector<Level> available_levels() {
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
       levels.push_back(Level::kAvx512);
+      if (__builtin_cpu_supports("avx512vnni")) {
+        levels.push_back(Level::kAvx512Vnni);
+      }
     }
   }
 #endif

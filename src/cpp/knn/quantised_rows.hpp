@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "core/matrix_view.hpp"
+#include "core/monitor.hpp"
+#include "simd/kernel_table.hpp"
+
+namespace ds2fast::knn {
+
+/// Unit rows, in the order given, minus their mean as int8 codes with a scale each, in panels as
+/// simd::CodeProducts reads them, and what it takes to bound a cosine by a product of codes.
+///
+/// With x' = x - m: <x, y> = <x', y'> + b_x + b_y, b_x = <m, x> - |m|^2 / 2. Let x^ = scale * codes
+/// and e_x = |x' - x^|. Then |<x', y'> - <x^, y^>| <= e_x |y^| + |x^| e_y + e_x e_y <= C e_x + C
+/// e_y for any C of at least |x^| + e_x / 2 of all rows. slack(x) is C e_x plus half of all float32
+/// roundings on the way.
+class QuantisedRows {
+ public:
+  static constexpr std::size_t kMaxDepth = std::size_t{1} << 16;  ///< more could overflow int32
+
+  QuantisedRows(MatrixView<const float> rows, VectorView<const double> norms,
+                VectorView<const std::int32_t> order, std::size_t num_threads, Monitor& monitor);
+
+  std::size_t depth() const { return depth_; }
+  const std::int8_t* panel(std::size_t index) const {
+    return codes_.data() + index * simd::kPanelRows * depth_;
+  }
+  const std::int32_t* code_sums(std::size_t panel) const {
+    return code_sums_.data() + panel * simd::kPanelRows;
+  }
+  simd::CodeBounds bounds(std::size_t panel) const {
+    return {scales_.data() + panel * simd::kPanelRows, offsets_.data() + panel * simd::kPanelRows};
+  }
+  float slack(std::size_t row) const { return slacks_[row]; }
+
+ private:
+  std::size_t depth_;  ///< of the codes: that of the rows, rounded up to a multiple of 4
+  std::vector<std::int8_t> codes_;
+  std::vector<std::int32_t> code_sums_;
+  std::vector<float> scales_;
+  std::vector<float> offsets_;
+  std::vector<float> slacks_;
+};
+
+}  // namespace ds2fast::knn
