@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 import ds2fast
 from ds2fast import reference
+from ds2fast.outcome import WeakEvidenceWarning
 from ds2fast.pipeline import graph_width
 from ds2fast.results import DoubleArray, FloatArray, IntArray
 
@@ -108,7 +110,10 @@ def test_the_cut_says_what_decided() -> None:
     assert cut.score == chosen.min()
     assert cut.above + cut.at_cut == 150
     assert cut.above == (chosen > cut.score).sum()
-    assert cut.candidates == (selection.curated_scores == cut.score).sum() >= cut.at_cut
+    assert cut.candidates == (selection.curated_scores == cut.score).sum() > cut.at_cut
+    assert (cut.by_score, cut.by_rarity) == (cut.above, cut.at_cut)
+    whole = selection.top(cut.above + cut.candidates)
+    assert (whole.cut.by_score, whole.cut.by_rarity) == (len(whole), 0)  # all with this score
 
 
 def test_paper_preset_uses_the_published_solver() -> None:
@@ -172,10 +177,71 @@ def test_diagnose_measures_agreement() -> None:
 
 def test_a_graph_that_says_nothing_is_warned_of() -> None:
     rng = np.random.default_rng(0)
-    diagnosis = ds2fast.diagnose(
-        scores=rng.integers(0, 6, 2000), embeddings=rng.normal(size=(2000, 8))
-    )
+    with pytest.warns(WeakEvidenceWarning, match="not clearly more than by chance"):
+        diagnosis = ds2fast.diagnose(
+            scores=rng.integers(0, 6, 2000), embeddings=rng.normal(size=(2000, 8))
+        )
+    assert any("by chance" in warning for warning in diagnosis.warnings)
     assert "WARNING" in str(diagnosis)
+
+
+def test_few_rated_rows_are_warned_of() -> None:
+    rows, scores = make_pool()
+    scores = np.where(np.arange(len(scores)) % 20 == 0, scores, -1)
+    with pytest.warns(WeakEvidenceWarning):
+        selection = ds2fast.select(scores=scores, embeddings=rows, n=5, num_levels=NUM_LEVELS)
+    # 1 row in 20 is rated, so of 64 neighbours some 3 vote.
+    assert any("vote on a row" in warning for warning in selection.warnings)
+
+
+def test_a_good_pool_is_not_warned_of() -> None:
+    rows, scores = make_pool()
+    assert ds2fast.diagnose(scores=scores, embeddings=rows).warnings == ()
+
+
+def test_rows_without_text_are_never_selected() -> None:
+    rows, scores = make_pool()
+    data = [
+        {"text": "" if score == 5 and i % 2 else f"row {i}", "score": max(int(score), 0)}
+        for i, score in enumerate(scores)
+    ]
+    pool = ds2fast.read(data, num_levels=NUM_LEVELS)
+    selection = ds2fast.select(pool, embeddings=rows, fraction=1.0)
+    empty = np.array([not row["text"] for row in data])
+    assert empty.sum() > 10
+    assert not empty[selection.indices].any()
+    assert (selection.curated_scores[empty] == -1).all()
+    assert f"{empty.sum()} empty texts" in str(selection)
+
+
+def test_scores_beside_a_pool_are_used() -> None:
+    rows, scores = make_pool()
+    data = [{"text": f"row {i}", "score": 1 + i % 2, "other": int(5 - max(s, 0))}
+            for i, s in enumerate(scores)]  # fmt: skip
+    pool = ds2fast.read(data)
+    by_array = ds2fast.select(pool, scores=scores, embeddings=rows, n=50, num_levels=6)
+    assert by_array.given_scores.tolist() == scores.tolist()
+    by_name = ds2fast.select(pool, scores="other", embeddings=rows, n=50, num_levels=6)
+    assert by_name.given_scores.tolist() == [row["other"] for row in data]
+    with pytest.raises(ds2fast.InputError, match="nonexistent"):
+        ds2fast.select(pool, scores="nonexistent", embeddings=rows, n=50)
+    with pytest.raises(
+        ds2fast.InputError, match=r"scores: expected one score a row \(600\), got 5"
+    ):
+        ds2fast.select(pool, scores=[0, 1, 2, 3, 4], embeddings=rows, n=50)
+    with pytest.raises(ds2fast.InputError, match="num_levels: expected that of the pool"):
+        ds2fast.select(pool, embeddings=rows, n=50, num_levels=9)
+
+
+def test_arguments_are_checked_before_any_work() -> None:
+    seen: list[str] = []
+    for arguments in ({"seed": 2**64}, {"num_levels": 70}, {"cache_dir": True}):
+        with pytest.raises(ds2fast.Ds2fastError, match=next(iter(arguments))):
+            ds2fast.select(
+                scores=SCORES, embeddings=ROWS, n=5, progress=lambda *a: seen.append(a[0]),
+                **arguments,  # type: ignore[arg-type]  # wrong on purpose
+            )  # fmt: skip
+    assert seen == []
 
 
 ROWS, SCORES = make_pool()
@@ -224,9 +290,12 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> Non
         ({"n": 5, "curation": "none"}, r"curation: expected a Curation, got str"),
         (
             {"n": 5, "transition": np.eye(6)},
-            r"estimate: expected a TransitionEstimate, got ndarray",
+            r"transition: expected a TransitionEstimate, got ndarray",
         ),
-        ({"n": 5, "graph": ROWS}, r"graph: expected a KnnGraph, got ndarray"),
+        (
+            {"n": 5, "graph": ROWS, "embeddings": None},
+            r"graph: expected a KnnGraph, got ndarray",
+        ),
         ({"n": 5, "progress": 3}, r"progress: expected None, a bool or a callable"),
     ],
 )
@@ -243,6 +312,28 @@ def test_unusable_embeddings_name_the_first_row(value: float) -> None:
     rows[[7, 300]] = value
     with pytest.raises(ds2fast.InputError, match=r"row 7 holds .* \(2 such rows in all\)"):
         ds2fast.select(scores=SCORES, embeddings=rows, n=5, num_levels=NUM_LEVELS)
+
+
+def test_a_graph_must_be_as_wide_as_k_and_alone() -> None:
+    graph = ds2fast.knn_graph(ROWS, 5)
+    with pytest.raises(ds2fast.InputError, match=r"k: expected at most the given graph's 5 .* 10"):
+        ds2fast.select(scores=SCORES, graph=graph, n=5, num_levels=NUM_LEVELS)
+    with pytest.raises(ds2fast.InputError, match=r"embeddings, graph: expected at most one"):
+        ds2fast.select(scores=SCORES, graph=graph, embeddings=ROWS, n=5, num_levels=NUM_LEVELS)
+
+
+def test_stages_that_do_not_fit_the_scores_are_refused() -> None:
+    selection = ds2fast.select(scores=SCORES, embeddings=ROWS, n=5, num_levels=NUM_LEVELS)
+    fewer = SCORES.copy()
+    fewer[:300] = -1
+    with pytest.raises(ds2fast.InputError, match=r"curation: .* differs in which rows are unrated"):
+        ds2fast.select(
+            scores=fewer, embeddings=ROWS, curation=selection.curation, n=5, num_levels=6
+        )
+    assert selection.transition is not None
+    broken = replace(selection.transition, transition_matrix=np.full((6, 6), 7.0))
+    with pytest.raises(ds2fast.InputError, match=r"transition: expected rows of T"):
+        ds2fast.select(scores=SCORES, embeddings=ROWS, transition=broken, n=5, num_levels=6)
 
 
 def test_a_graph_or_curation_of_another_pool_is_refused() -> None:
@@ -324,6 +415,9 @@ def test_results_cannot_be_changed() -> None:
     selection = ds2fast.select(scores=SCORES, embeddings=ROWS, n=5, num_levels=NUM_LEVELS)
     with pytest.raises(AttributeError):
         selection.indices = selection.indices  # type: ignore[misc]  # that it fails is the test
+    for array in (selection.indices, selection.curated_scores, selection.graph.indices):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
 
 
 def test_progress_names_the_stages_in_order() -> None:
@@ -349,7 +443,7 @@ def test_texts_are_embedded_and_selected(encoder_dir: Path) -> None:
         {
             "instruction": f"Tell me about {topic}, part {i}.",
             "output": "word " * i,
-            "score": j + i % 2,
+            "score": j,
         }
         for j, topic in enumerate(topics)
         for i in range(8)

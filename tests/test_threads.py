@@ -27,10 +27,11 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SetQuota:
         monkeypatch.setattr(
             os, "sched_getaffinity", lambda pid: set(range(10, 10 + cpus)), raising=False
         )
-        monkeypatch.setattr(threads, "_CGROUP_V2", tmp_path / "cpu.max")
-        monkeypatch.setattr(threads, "_CGROUP_V1", tmp_path)
-        for name, text in (("cpu.max", v2), ("cpu.cfs_quota_us", quota),
-                           ("cpu.cfs_period_us", period)):  # fmt: skip
+        monkeypatch.setattr(threads, "_CGROUP_ROOT", tmp_path)
+        monkeypatch.setattr(threads, "_OWN_CGROUP", tmp_path / "self")
+        (tmp_path / "cpu").mkdir(exist_ok=True)
+        for name, text in (("cpu.max", v2), ("cpu/cpu.cfs_quota_us", quota),
+                           ("cpu/cpu.cfs_period_us", period)):  # fmt: skip
             if text is not None:
                 (tmp_path / name).write_text(text)
 
@@ -82,8 +83,38 @@ def test_a_quota_of_cgroup_v1(
     assert available_threads() == expected
 
 
-def test_cgroup_v2_is_read_before_v1(machine: SetQuota) -> None:
+def test_the_lesser_quota_of_v1_and_v2_counts(machine: SetQuota) -> None:
     machine(8, v2="200000 100000\n", quota="300000\n", period="100000\n")
+    assert available_threads() == 2
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"slice/job": "300000 100000"}, 3),
+        ({"slice/job": "max 100000", "slice": "200000 100000"}, 2),
+        ({"slice/job": "500000 100000", "slice": "400000 100000"}, 4),
+        ({"slice/other": "100000 100000"}, 8),
+    ],
+)
+def test_the_quotas_above_the_own_cgroup_count(
+    machine: SetQuota, tmp_path: Path, limits: dict[str, str], expected: int
+) -> None:
+    machine(8)
+    (tmp_path / "self").write_text("0::/slice/job\n")
+    for path, content in limits.items():
+        (tmp_path / path).mkdir(parents=True, exist_ok=True)
+        (tmp_path / path / "cpu.max").write_text(content)
+    assert available_threads() == expected
+
+
+def test_a_v1_quota_of_the_own_cgroup_counts(machine: SetQuota, tmp_path: Path) -> None:
+    machine(8)
+    (tmp_path / "self").write_text("4:memory:/m\n3:cpu,cpuacct:/docker/a\n")
+    own = tmp_path / "cpu" / "docker" / "a"
+    own.mkdir(parents=True)
+    (own / "cpu.cfs_quota_us").write_text("200000")
+    (own / "cpu.cfs_period_us").write_text("100000")
     assert available_threads() == 2
 
 

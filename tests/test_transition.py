@@ -111,7 +111,9 @@ def test_moments_equal_the_reference(pool: tuple[int, int, int, float]) -> None:
 @pytest.mark.parametrize("num_levels", [2, 6, 20])
 def test_em_recovers_the_planted_matrix(num_levels: int) -> None:
     truth = planted_matrix(num_levels, 0.7)
-    transition, prior = _core.solve_em(exact_counts(*truth))
+    transition, prior, steps, converged = _core.solve_em(exact_counts(*truth))
+    assert converged
+    assert 1 < steps < 20_000
     np.testing.assert_allclose(transition, truth[0], atol=1e-4)
     np.testing.assert_allclose(prior, truth[1], atol=1e-4)
 

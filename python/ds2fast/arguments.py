@@ -50,23 +50,39 @@ def as_number(value: float, name: str) -> float:
         raise InputError(f"{name}: expected a number that a float can hold, got {value}") from None
 
 
-def as_numbers(values: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
-    """`values` as an array of real numbers; words, bools and ragged lists are refused."""
+def as_numbers(values: npt.ArrayLike, name: str, *, nulls: bool = False) -> npt.NDArray[Any]:
+    """`values` as an array of real numbers; words, bools and ragged lists are refused.
+
+    With `nulls` None is taken too and becomes NaN.
+    """
     try:
         array = np.asarray(values)
+        if nulls and array.dtype.kind in "OUS":  # one word turns all of a list into words
+            array = _nulls_as_nan(np.asarray(values, dtype=object), name)
     except ValueError as error:
         raise InputError(
             f"{name}: expected an array of numbers, got rows that differ: {error}"
         ) from error
     if not (np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating)):
-        raise InputTypeError(f"{name}: expected an array of real numbers, got dtype {array.dtype}")
+        expected = "numbers" if nulls else "an array of real numbers"
+        raise InputTypeError(f"{name}: expected {expected}, got dtype {array.dtype}")
     return array
 
 
+def _nulls_as_nan(values: npt.NDArray[Any], name: str) -> npt.NDArray[np.float64]:
+    for value in values.ravel():
+        if isinstance(value, bool | np.bool_) or not isinstance(value, Real | None):
+            raise InputTypeError(f"{name}: expected numbers, got {value!r}")
+    try:
+        return values.astype(np.float64)
+    except OverflowError:
+        raise InputError(f"{name}: expected numbers that a float can hold, got others") from None
+
+
 def as_type(array: npt.NDArray[Any], dtype: type[Number]) -> npt.NDArray[Number]:
-    """`array` C-contiguous and of `dtype`: itself where it is so, else a copy.
+    """`array` C-contiguous, aligned and of `dtype`: itself where it is so, else a copy.
 
     What overflows becomes infinite and what underflows 0, whatever NumPy is told to do then.
     """
     with np.errstate(all="ignore"):
-        return np.ascontiguousarray(array, dtype=dtype)
+        return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])

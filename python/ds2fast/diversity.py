@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ds2fast import _core
 from ds2fast.arguments import as_count
-from ds2fast.errors import InputError, InputTypeError
+from ds2fast.checks import check_graph
+from ds2fast.errors import InputError
 from ds2fast.graph import KnnGraph
 from ds2fast.results import FloatArray
 from ds2fast.threads import resolve_threads
@@ -44,8 +45,7 @@ def long_tail_scores(
     >>> long_tail_scores(graph).round(3).tolist()
     [0.0, 0.0, 0.4620000123977661]
     """
-    if not isinstance(graph, KnnGraph):
-        raise InputTypeError(f"graph: expected a KnnGraph, got {type(graph).__name__}")
+    check_graph(graph)
     width = graph.k if k is None else as_count(k, "k")
     if width > graph.k:
         raise InputError(f"k: expected at most the graph's {graph.k} neighbours, got {width}")

@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 from ds2fast.arguments import as_numbers, as_type
 from ds2fast.errors import InputError
-from ds2fast.results import FloatArray, IdArray, IntArray
+from ds2fast.results import FloatArray, FrozenArrays, IdArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
-class KnnGraph:
+class KnnGraph(FrozenArrays):
     """The k most similar other rows of every row.
 
     Attributes

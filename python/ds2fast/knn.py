@@ -14,6 +14,7 @@ from ds2fast.results import FloatArray
 from ds2fast.threads import resolve_threads
 
 MAX_ROWS = 2**31 - 1
+MAX_WIDTH = 2**16
 
 
 def knn_graph(
@@ -26,8 +27,9 @@ def knn_graph(
     """The k most cosine-similar other rows of every row, exact.
 
     The ranking is that of float64 arithmetic on the float32 input, ties broken by the smaller
-    index: the same bytes for any number of threads and every SIMD level. A float32 pass over each
-    pair once picks the candidates; an error bound that always holds decides what it may drop.
+    index: the same bytes for any number of threads and every SIMD level. An int8 or float32 pass
+    over each pair once picks the candidates; a bound of its error that always holds decides what it
+    may drop.
 
     Parameters
     ----------
@@ -49,11 +51,13 @@ def knn_graph(
     Raises
     ------
     InputError
-        Not a matrix; N ≤ k; a row with NaN or infinity, or of norm 0 (the first one is named).
+        Not a matrix, or wider than 65 536; N ≤ k; a row with NaN or infinity, or of norm 0 (the
+        first one is named).
 
     Notes
     -----
-    Memory beyond the input: 4·N·d bytes of scaled rows and 8·max(4k, 64) + 16 bytes a row.
+    Memory beyond the input: N·d bytes of int8 codes (4·N·d where the processor has no fast int8
+    products) and 8·max(4k, 64) + 36 bytes a row.
 
     Examples
     --------
@@ -79,6 +83,8 @@ def as_embedding_rows(embeddings: npt.ArrayLike) -> FloatArray:
     array = as_numbers(embeddings, "embeddings")
     if array.ndim != 2 or array.shape[1] < 1:
         raise InputError(f"embeddings: expected shape (N, d) with d >= 1, got {array.shape}")
+    if array.shape[1] > MAX_WIDTH:
+        raise InputError(f"embeddings: expected at most {MAX_WIDTH} columns, got {array.shape[1]}")
     if not 2 <= len(array) <= MAX_ROWS:
         raise InputError(f"embeddings: expected 2 to {MAX_ROWS} rows, got {len(array)}")
     return as_type(array, np.float32)  # what overflows becomes inf and is named later

@@ -12,8 +12,12 @@ import numpy as np
 from ds2fast.errors import InputError
 from ds2fast.graph import KnnGraph
 from ds2fast.pool import Pool
-from ds2fast.results import Curation, FloatArray, IntArray, TransitionEstimate
+from ds2fast.results import Curation, FloatArray, FrozenArrays, IntArray, TransitionEstimate
 from ds2fast.selection import dual_sort
+
+
+class WeakEvidenceWarning(UserWarning):
+    """The pool gives little ground for what was estimated or corrected."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +29,9 @@ class Cut:
     score : int
         Curated score of the last selected row.
     above : int
-        Selected rows with a higher score: the score alone decided them.
+        Selected rows with a higher score.
     at_cut : int
-        Selected rows with just this score: rarity decided which of the `candidates` they are.
+        Selected rows with just this score.
     candidates : int
         Rated rows in the pool with this score.
     """
@@ -37,9 +41,19 @@ class Cut:
     at_cut: int
     candidates: int
 
+    @property
+    def by_score(self) -> int:
+        """Rows that the score alone decided."""
+        return self.above + self.at_cut - self.by_rarity
+
+    @property
+    def by_rarity(self) -> int:
+        """Rows that are in because they are rarer than others with the same score."""
+        return 0 if self.at_cut == self.candidates else self.at_cut
+
 
 @dataclass(frozen=True, eq=False)
-class Diagnosis:
+class Diagnosis(FrozenArrays):
     """Is the judge any good? The estimate of T and what it rests on, without a selection.
 
     Attributes
@@ -56,6 +70,8 @@ class Diagnosis:
         Seconds by stage.
     settings : mapping
         Arguments in force, for the manifest.
+    warnings : tuple of str
+        What speaks against trusting the result; also issued as `WeakEvidenceWarning`.
     """
 
     given_scores: IntArray
@@ -65,6 +81,7 @@ class Diagnosis:
     encoder: Mapping[str, Any] | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         from ds2fast.summary import describe_diagnosis
@@ -73,7 +90,7 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, eq=False)
-class Selection:
+class Selection(FrozenArrays):
     """The selected rows, best first, and every stage's result.
 
     Attributes
@@ -94,6 +111,8 @@ class Selection:
         Seconds by stage.
     settings : mapping
         Arguments in force, for the manifest.
+    warnings : tuple of str
+        What speaks against trusting the result; also issued as `WeakEvidenceWarning`.
     """
 
     indices: IntArray
@@ -106,6 +125,7 @@ class Selection:
     encoder: Mapping[str, Any] | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import math
+import os
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
+from ds2fast import _core
 from ds2fast.arguments import as_count, as_number, as_share
-from ds2fast.checks import check_estimate, check_graph
-from ds2fast.curation import curate_scores
+from ds2fast.checks import MAX_LEVELS, UNRATED, check_estimate, check_graph
+from ds2fast.curation import MAX_SEED, curate_scores
 from ds2fast.diversity import long_tail_scores
 from ds2fast.embedding import DEFAULT_MODEL, embed, encoder_info
+from ds2fast.embedding.cache import CacheDir, resolve_cache_dir
 from ds2fast.errors import InputError, InputTypeError
 from ds2fast.graph import KnnGraph
 from ds2fast.io.read import read
 from ds2fast.io.scores import map_scores
 from ds2fast.knn import as_embedding_rows, knn_graph
-from ds2fast.outcome import Diagnosis, Selection
+from ds2fast.outcome import Diagnosis, Selection, WeakEvidenceWarning
 from ds2fast.pool import Pool
 from ds2fast.progress import Progress, Reporter
 from ds2fast.results import Curation, FloatArray, IntArray, TransitionEstimate
@@ -29,9 +35,12 @@ from ds2fast.selection import dual_sort
 from ds2fast.threads import resolve_threads
 from ds2fast.transition import DEFAULT_SOLVER, estimate_transition_matrix
 
+DEFAULT_SCORES = "score"
 PAPER_K = 10
 DEFAULT_MIN_CONFIDENCE = 0.5
 SAMPLED_SHARE = 0.9
+LEAST_LIFT = 0.02
+ENOUGH_VOTERS = 0.7
 MAX_GRAPH_WIDTH = 64
 
 
@@ -45,8 +54,8 @@ class _Settings:
     num_levels: int | None
     seed: int
     threads: int
-    model: str
-    cache_dir: Any
+    model: str | os.PathLike[str]
+    cache_dir: CacheDir
 
 
 @dataclass(frozen=True)
@@ -85,19 +94,19 @@ def select(
     *,
     n: int | None = None,
     fraction: float | None = None,
-    scores: Any = "score",
+    scores: Any = DEFAULT_SCORES,
     embeddings: npt.ArrayLike | None = None,
     graph: KnnGraph | None = None,
     transition: TransitionEstimate | None = None,
     curation: Curation | None = None,
-    model: str = DEFAULT_MODEL,
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
     k: int = PAPER_K,
     num_levels: int | None = None,
     preset: str | None = None,
     min_confidence: float | None = None,
     seed: int = 0,
     threads: int | None = None,
-    cache_dir: Any = None,
+    cache_dir: CacheDir = None,
     progress: Progress = None,
 ) -> Selection:
     """Select the best n rows of a rated pool: by curated score, the rarest first among equals.
@@ -160,10 +169,7 @@ def select(
     with Reporter(progress) as reporter:
         given = _read_input(data, scores, embeddings, graph, settings, clock)
         count = _resolve_amount(n, fraction, given.num_rated)
-        if transition is not None:
-            check_estimate(transition, given.scores)
-        if curation is not None:
-            _check_curation(curation, len(given.scores))
+        _check_given_stages(transition, curation, given)
         graph = _build_graph(given, settings, clock, reporter)
         if curation is None:
             with clock.stage("transition"):
@@ -171,9 +177,7 @@ def select(
             with clock.stage("curation"):
                 curation = _curate(given, graph, transition, settings, reporter)
         with clock.stage("long tail"):
-            long_tail = long_tail_scores(
-                graph, k=min(settings.k, graph.k), threads=settings.threads
-            )
+            long_tail = long_tail_scores(graph, k=settings.k, threads=settings.threads)
         with clock.stage("dual sort"):
             indices = dual_sort(curation.scores, long_tail, count)
     return Selection(
@@ -184,24 +188,25 @@ def select(
         transition=transition,
         curation=curation,
         pool=given.pool,
-        timings=clock.timings,
         encoder=given.encoder,
-        settings=_settings_record(settings, preset, n=count),
+        timings=MappingProxyType(clock.timings),
+        settings=_settings_record(settings, given, preset, n=count, rounds=curation.rounds),
+        warnings=_warn(_doubts(given, graph, transition, settings)),
     )
 
 
 def diagnose(
     data: Any = None,
     *,
-    scores: Any = "score",
+    scores: Any = DEFAULT_SCORES,
     embeddings: npt.ArrayLike | None = None,
     graph: KnnGraph | None = None,
-    model: str = DEFAULT_MODEL,
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
     k: int = PAPER_K,
     num_levels: int | None = None,
     preset: str | None = None,
     threads: int | None = None,
-    cache_dir: Any = None,
+    cache_dir: CacheDir = None,
     progress: Progress = None,
 ) -> Diagnosis:
     """Is the judge any good? Estimate T without selecting anything.
@@ -235,10 +240,31 @@ def diagnose(
         graph,
         transition,
         pool=given.pool,
-        timings=clock.timings,
         encoder=given.encoder,
-        settings=_settings_record(settings, preset),
+        timings=MappingProxyType(clock.timings),
+        settings=_settings_record(settings, given, preset),
+        warnings=_warn(_doubts(given, graph, transition, settings)),
     )
+
+
+def check_arguments(
+    *,
+    n: int | None = None,
+    fraction: float | None = None,
+    k: int = PAPER_K,
+    preset: str | None = None,
+    min_confidence: float | None = None,
+    num_levels: int | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
+    cache_dir: CacheDir = None,
+    selects: bool = True,
+) -> None:
+    """Raise what `select` (or `diagnose`: `selects=False`) would raise before it reads any data."""
+    _check_settings(k, preset, min_confidence, num_levels, seed, threads, model, cache_dir)
+    if selects:
+        _check_amount(n, fraction)
 
 
 def graph_width(k: int, num_rows: int, rated_share: float) -> int:
@@ -276,14 +302,20 @@ def _check_settings(
         confidence = as_number(min_confidence, "min_confidence")
         if not 0.0 <= confidence <= 1.0:
             raise InputError(f"min_confidence: expected 0 to 1, got {min_confidence!r}")
+    if num_levels is not None and not 2 <= as_count(num_levels, "num_levels") <= MAX_LEVELS:
+        raise InputError(f"num_levels: expected 2 to {MAX_LEVELS}, got {num_levels}")
+    if as_count(seed, "seed", minimum=0) > MAX_SEED:
+        raise InputError(f"seed: expected at most {MAX_SEED}, got {seed}")
+    resolve_cache_dir(cache_dir)
+    _core.simd_level()  # refuses a DS2FAST_SIMD that names no level of this machine
     return _Settings(
         k=width,
         solver="moments" if preset == "paper" else DEFAULT_SOLVER,
         min_confidence=confidence,
-        num_levels=None if num_levels is None else as_count(num_levels, "num_levels", minimum=2),
-        seed=as_count(seed, "seed", minimum=0),
+        num_levels=num_levels,
+        seed=seed,
         threads=resolve_threads(threads),
-        model=str(model),
+        model=model,
         cache_dir=cache_dir,
     )
 
@@ -318,6 +350,8 @@ def _read_input(
     settings: _Settings,
     clock: _Clock,
 ) -> _Input:
+    if embeddings is not None and graph is not None:
+        raise InputError("embeddings, graph: expected at most one of the two, got both")
     # The encoder comes first: a model that is not there must not be found out after a long read.
     encoder = None
     if data is not None and embeddings is None and graph is None:
@@ -326,33 +360,63 @@ def _read_input(
         pool = _as_pool(data, scores, settings)
         levels, num_levels = _levels_of(pool, scores, settings)
         rows = None if embeddings is None else as_embedding_rows(embeddings)
+    if isinstance(data, Pool):
+        clock.timings["read"] += data.read_seconds
     if pool is None and rows is None and graph is None:
         raise InputError("data: expected data, or embeddings= or graph= beside scores=, got none")
     if graph is not None:
-        _check_given_graph(graph, len(levels))
+        _check_given_graph(graph, len(levels), settings.k)
     if rows is not None and len(rows) != len(levels):
         raise InputError(f"embeddings: expected one row a score ({len(levels)}), got {len(rows)}")
-    if graph is None and len(levels) <= settings.k:
+    if len(levels) <= settings.k:
         raise InputError(
             f"k: expected fewer than the number of rows ({len(levels)}), got {settings.k}"
         )
     return _Input(levels, num_levels, pool, rows, graph, encoder)
 
 
-def _check_given_graph(graph: KnnGraph, num_rows: int) -> None:
+def _check_given_graph(graph: KnnGraph, num_rows: int, k: int) -> None:
     check_graph(graph)
     if graph.num_rows != num_rows:
         raise InputError(f"graph: expected one row a score ({num_rows}), got {graph.num_rows}")
-    if graph.k < 2:
-        raise InputError(f"graph: expected at least 2 neighbours a row, got {graph.k}")
+    if graph.k < k:
+        raise InputError(f"k: expected at most the given graph's {graph.k} neighbours, got {k}")
 
 
-def _check_curation(curation: Curation, num_rows: int) -> None:
+def _check_given_stages(
+    transition: TransitionEstimate | None, curation: Curation | None, given: _Input
+) -> None:
+    if transition is not None:
+        _check_transition(transition, given.scores)
+    if curation is not None:
+        _check_curation(curation, given.scores)
+
+
+def _check_transition(transition: TransitionEstimate, levels: IntArray) -> None:
+    if not isinstance(transition, TransitionEstimate):
+        raise InputTypeError(
+            f"transition: expected a TransitionEstimate, got {type(transition).__name__}"
+        )
+    check_estimate(transition, levels)
+    shares = (*transition.transition_matrix, transition.prior, transition.observed)
+    if any((share < 0).any() or abs(share.sum() - 1.0) > 1e-6 for share in shares):
+        raise InputError(
+            "transition: expected rows of T, prior and observed shares that sum to 1, got others"
+        )
+
+
+def _check_curation(curation: Curation, levels: IntArray) -> None:
     if not isinstance(curation, Curation):
         raise InputTypeError(f"curation: expected a Curation, got {type(curation).__name__}")
-    if len(curation.scores) != num_rows:
+    if len(curation.scores) != len(levels):
         got = len(curation.scores)
-        raise InputError(f"curation: expected one score a row ({num_rows}), got {got}")
+        raise InputError(f"curation: expected one score a row ({len(levels)}), got {got}")
+    differs = (curation.scores < 0) != (levels < 0)
+    if differs.any():
+        raise InputError(
+            "curation: expected one of these scores, got one that differs in which rows are "
+            f"unrated; first such row: {int(differs.argmax())}"
+        )
 
 
 def _as_pool(data: Any, scores: Any, settings: _Settings) -> Pool | None:
@@ -362,10 +426,35 @@ def _as_pool(data: Any, scores: Any, settings: _Settings) -> Pool | None:
 
 
 def _levels_of(pool: Pool | None, scores: Any, settings: _Settings) -> tuple[IntArray, int]:
-    if pool is not None:
-        if pool.scores is None or pool.num_levels is None:
-            raise InputError("data: expected a pool with scores, got one that was read without")
-        return pool.scores, pool.num_levels
+    """Levels of the rows and K; a row without text is unrated: nothing can be learnt from it."""
+    if pool is None:
+        return _map_given(scores, settings)
+    levels, num_levels = _levels_of_pool(pool, scores, settings)
+    if pool.empty.count == 0:
+        return levels, num_levels
+    has_text = np.fromiter((bool(text) for text in pool.texts), bool, len(pool))
+    return np.where(has_text, levels, UNRATED), num_levels
+
+
+def _levels_of_pool(pool: Pool, scores: Any, settings: _Settings) -> tuple[IntArray, int]:
+    if not isinstance(scores, str):
+        levels, num_levels = _map_given(scores, settings)
+        if len(levels) != len(pool):
+            raise InputError(f"scores: expected one score a row ({len(pool)}), got {len(levels)}")
+        return levels, num_levels
+    if scores != DEFAULT_SCORES:
+        return _map_given(pool.column(scores), settings)
+    if pool.scores is None or pool.num_levels is None:
+        raise InputError("data: expected a pool with scores, got one that was read without")
+    if settings.num_levels not in {None, pool.num_levels}:
+        raise InputError(
+            f"num_levels: expected that of the pool ({pool.num_levels}, read() takes it too), "
+            f"got {settings.num_levels}"
+        )
+    return pool.scores, pool.num_levels
+
+
+def _map_given(scores: Any, settings: _Settings) -> tuple[IntArray, int]:
     if scores is None or isinstance(scores, str):
         raise InputError(
             f"scores: expected one number a row where no data is given, got {scores!r}"
@@ -428,20 +517,73 @@ def _curate(
         graph,
         transition,
         min_confidence=settings.min_confidence,
-        k=min(settings.k, graph.k + 1),
+        k=settings.k,
         seed=settings.seed,
         threads=settings.threads,
         progress=reporter,
     )
 
 
-def _settings_record(settings: _Settings, preset: str | None, **more: Any) -> dict[str, Any]:
-    record = {
-        "preset": preset,
-        "k": settings.k,
-        "solver": settings.solver,
-        "min_confidence": settings.min_confidence,
-        "seed": settings.seed,
-        "threads": settings.threads,
-    }
-    return {**more, **record}
+def _doubts(
+    given: _Input, graph: KnnGraph, transition: TransitionEstimate | None, settings: _Settings
+) -> tuple[str, ...]:
+    """What speaks against trusting the result, in words."""
+    doubts = []
+    if transition is not None and _agrees_by_chance(transition):
+        doubts.append(
+            f"neighbours have the same score in {transition.agreement:.1%} of "
+            f"{transition.num_counted} rows, not clearly more than by chance "
+            f"({transition.chance_agreement:.1%}): T and all that is corrected by it rest on "
+            "almost nothing"
+        )
+    if transition is not None and not transition.converged:
+        doubts.append(
+            f"the fit of T had not settled after {transition.steps} steps: the counts hold too "
+            "little to tell the levels apart"
+        )
+    voters = _mean_voters(given.scores, graph, settings.k)
+    if voters < ENOUGH_VOTERS * (settings.k - 1):
+        doubts.append(
+            f"only {voters:.1f} rated neighbours vote on a row on average, not {settings.k - 1}: "
+            "few rows are rated, or the graph is narrow"
+        )
+    return tuple(doubts)
+
+
+def _agrees_by_chance(transition: TransitionEstimate) -> bool:
+    """Whether agreement is within three standard errors (at least 0.02) of chance."""
+    chance = transition.chance_agreement
+    error = math.sqrt(chance * (1.0 - chance) / max(transition.num_counted, 1))
+    return transition.agreement - chance < max(LEAST_LIFT, 3.0 * error)
+
+
+def _mean_voters(scores: IntArray, graph: KnnGraph, k: int) -> float:
+    """Neighbours that a rated row can count in a round, on average."""
+    rated = scores >= 0
+    in_list = rated[graph.indices[rated]].sum(axis=1)
+    return float(np.minimum(SAMPLED_SHARE * in_list, k - 1).mean())
+
+
+def _warn(doubts: tuple[str, ...]) -> tuple[str, ...]:
+    for doubt in doubts:
+        warnings.warn(doubt, WeakEvidenceWarning, stacklevel=3)
+    return doubts
+
+
+def _settings_record(
+    settings: _Settings, given: _Input, preset: str | None, **more: Any
+) -> Mapping[str, Any]:
+    return MappingProxyType(
+        {
+            **more,
+            "preset": preset,
+            "num_levels": given.num_levels,
+            "k": settings.k,
+            "solver": settings.solver,
+            "min_confidence": settings.min_confidence,
+            "seed": settings.seed,
+            "threads": settings.threads,
+            "embeddings_given": given.embeddings is not None,
+            "graph_given": given.graph is not None,
+        }
+    )

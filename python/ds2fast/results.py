@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,18 @@ DoubleArray = npt.NDArray[np.float64]
 IdArray = npt.NDArray[np.int32]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+
+
+class FrozenArrays:
+    """Makes the arrays of a dataclass read-only: a result says what was found, and stays so."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):  # type: ignore[arg-type]  # subclasses are dataclasses
+            value = getattr(self, item.name)
+            if isinstance(value, np.ndarray):
+                view = value.view()  # the array that was given stays as it is
+                view.setflags(write=False)
+                object.__setattr__(self, item.name, view)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +63,7 @@ class Embeddings:
 
 
 @dataclass(frozen=True, eq=False)
-class TransitionEstimate:
+class TransitionEstimate(FrozenArrays):
     """How the rater turns true scores into given ones (paper section 3.2, HOC).
 
     Attributes
@@ -75,6 +87,11 @@ class TransitionEstimate:
         `"em"` or `"moments"`.
     loss : float
         The paper's objective ‖ĉ1−c1‖ + ‖ĉ2−c2‖ + ‖ĉ3−c3‖ at the estimate.
+    steps : int
+        Steps that the solver took.
+    converged : bool
+        Whether EM ended because no entry moved by 1e-10 in a step, not after 20 000 steps. Always
+        true for `"moments"`, which makes a fixed number of steps.
     """
 
     transition_matrix: DoubleArray
@@ -86,6 +103,8 @@ class TransitionEstimate:
     num_counted: int
     solver: str
     loss: float
+    steps: int = 0
+    converged: bool = True
 
     @property
     def num_levels(self) -> int:
@@ -94,7 +113,7 @@ class TransitionEstimate:
 
 
 @dataclass(frozen=True, eq=False)
-class Curation:
+class Curation(FrozenArrays):
     """Scores after curation (paper section 3.3, SimiFeat).
 
     Attributes

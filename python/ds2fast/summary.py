@@ -26,23 +26,30 @@ def describe_findings(selection: Selection) -> str:
         _describe_curation(selection),
         f"{describe_cut(selection)}\n{_describe_change(selection)}",
     ]
+    parts += _describe_warnings(selection.warnings)
     return "\n\n".join((*parts, describe_timings(selection.timings)))
 
 
 def describe_diagnosis(diagnosis: Diagnosis) -> str:
     """The pool, T and what it rests on: `str(diagnosis)`."""
-    parts = [] if diagnosis.pool is None else [diagnosis.pool.describe()]
-    parts += [
-        _describe_counts(diagnosis.given_scores, diagnosis.encoder),
-        describe_transition(diagnosis.transition),
-        describe_timings(diagnosis.timings),
-    ]
-    return "\n\n".join(parts)
+    found = describe_diagnosis_findings(diagnosis)
+    return found if diagnosis.pool is None else f"{diagnosis.pool.describe()}\n\n{found}"
+
+
+def describe_diagnosis_findings(diagnosis: Diagnosis) -> str:
+    """T and what it rests on, without the pool."""
+    return "\n\n".join(
+        (
+            _describe_counts(diagnosis.given_scores, diagnosis.encoder),
+            describe_transition(diagnosis.transition),
+            *_describe_warnings(diagnosis.warnings),
+            describe_timings(diagnosis.timings),
+        )
+    )
 
 
 def describe_transition(estimate: TransitionEstimate) -> str:
     """T as a table, and what it rests on."""
-    lift = estimate.agreement - estimate.chance_agreement
     lines = [
         f"Transition matrix T ({estimate.solver}): rows are true scores, columns the scores given",
         format_matrix(estimate.transition_matrix, estimate.prior),
@@ -54,11 +61,6 @@ def describe_transition(estimate: TransitionEstimate) -> str:
         f"nearest neighbours have the same score in {estimate.agreement:.1%} of "
         f"{estimate.num_counted} rows; by chance it would be {estimate.chance_agreement:.1%}",
     ]
-    if lift < 0.02:
-        lines.append(
-            "WARNING: neighbours agree hardly more than by chance, so T and the corrections below "
-            "rest on almost nothing; compare with the scores as given before you use them"
-        )
     return "\n".join(lines)
 
 
@@ -114,8 +116,14 @@ def _describe_change(selection: Selection) -> str:
 def describe_cut(selection: Selection) -> str:
     """What decided the selection: how much of it the score, how much rarity."""
     cut = selection.cut
-    n = len(selection)
+    words = f"selected {len(selection)} rows: {cut.by_score} decided by score"
+    if cut.by_rarity == 0:
+        return f"{words} ({cut.score} or more)"
     return (
-        f"selected {n} rows: {cut.above} decided by score (above {cut.score}), {cut.at_cut} by "
-        f"rarity (the rarest of {cut.candidates} rows with score {cut.score})"
+        f"{words} (above {cut.score}), {cut.by_rarity} by rarity (the rarest of {cut.candidates} "
+        f"rows with score {cut.score})"
     )
+
+
+def _describe_warnings(warnings: tuple[str, ...]) -> list[str]:
+    return [f"WARNING: {warning}" for warning in warnings]

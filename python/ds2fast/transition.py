@@ -16,7 +16,8 @@ from ds2fast.results import DoubleArray, IntArray, TransitionEstimate
 from ds2fast.threads import resolve_threads
 
 Report = Callable[[int, int], None] | None
-Solver = Callable[[IntArray, Report], tuple[DoubleArray, DoubleArray]]
+Fit = tuple[DoubleArray, DoubleArray, int, bool]
+Solver = Callable[[IntArray, Report], Fit]
 
 SOLVERS: dict[str, Solver] = {"em": _core.solve_em, "moments": _core.solve_moments}
 DEFAULT_SOLVER = "em"
@@ -46,8 +47,9 @@ def estimate_transition_matrix(
     num_levels : int, optional
         K, 2 to 64; None is the largest score + 1.
     solver : {"em", "moments"}
-        `"em"` maximises the likelihood of the counts; `"moments"` minimises the paper's objective
-        by 1 501 Adam steps at 0.1 and keeps the best step.
+        `"em"` maximises the likelihood of the counts, until no entry moves by 1e-10 in a step or
+        20 000 steps are made (`.converged` says which); `"moments"` minimises the paper's objective
+        by 1 501 Adam steps at 0.1 and keeps the best.
     threads : int, optional
         Threads to count with; None is what CPU affinity and cgroup allow. They change no result.
     progress : bool or callable, optional
@@ -100,8 +102,8 @@ def estimate_transition_matrix(
     with Reporter.of(progress).stage("transition matrix", unit="steps") as report:
         counts = _core.agreement_counts(levels.astype(np.int8), rows.indices, size, num_threads)
         _refuse_uncountable(counts, levels)
-        transition, prior = _fit(counts, solve, report)
-    return _estimate(counts, transition, prior, solver)
+        fit = _fit(counts, solve, report)
+    return _estimate(counts, fit, solver)
 
 
 def _solver(name: str) -> Solver:
@@ -125,18 +127,17 @@ def _of_present_levels(counts: IntArray) -> IntArray:
     return np.ascontiguousarray(counts[np.ix_(present, present, present)])
 
 
-def _fit(counts: IntArray, solve: Solver, report: Report) -> tuple[DoubleArray, DoubleArray]:
-    """T and p of the present levels, put back among all K."""
+def _fit(counts: IntArray, solve: Solver, report: Report) -> Fit:
+    """T and p of the present levels, put back among all K; steps, and whether it converged."""
     present = np.flatnonzero(counts.sum(axis=(1, 2)))
     transition, prior = np.eye(len(counts)), np.zeros(len(counts))
-    found = solve(_of_present_levels(counts), report)
-    transition[np.ix_(present, present)], prior[present] = found
-    return transition, prior
+    found, shares, steps, converged = solve(_of_present_levels(counts), report)
+    transition[np.ix_(present, present)], prior[present] = found, shares
+    return transition, prior, steps, converged
 
 
-def _estimate(
-    counts: IntArray, transition: DoubleArray, prior: DoubleArray, solver: str
-) -> TransitionEstimate:
+def _estimate(counts: IntArray, fit: Fit, solver: str) -> TransitionEstimate:
+    transition, prior, steps, converged = fit
     num_counted = int(counts.sum())
     pairs = counts.sum(axis=2) / num_counted
     observed = pairs.sum(axis=1)
@@ -152,4 +153,6 @@ def _estimate(
         num_counted=num_counted,
         solver=solver,
         loss=_core.moment_loss(counts, transition, prior),
+        steps=steps,
+        converged=converged,
     )

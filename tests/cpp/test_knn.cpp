@@ -2,6 +2,8 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
+#include <memory>
 #include <mutex>
 #include <numeric>
 #include <set>
@@ -11,10 +13,14 @@
 
 #include "check.hpp"
 #include "core/parallel_for.hpp"
+#include "knn/code_filter.hpp"
 #include "knn/exact_search.hpp"
 #include "knn/packed_rows.hpp"
 #include "knn/pair_schedule.hpp"
+#include "knn/quantised_rows.hpp"
+#include "knn/reservoirs.hpp"
 #include "random_rows.hpp"
+#include "simd/level.hpp"
 
 namespace {
 
@@ -201,21 +207,122 @@ TEST(no_block_is_in_two_hands_at_once) {
   CHECK(alone);
 }
 
-class StopAtOnce final : public ds2fast::Monitor {
+/// Stops once tiles have been multiplied, while blocks are in hand.
+class StopAtWork final : public ds2fast::Monitor {
  public:
-  void poll(std::size_t, std::size_t) override { throw std::runtime_error("stop"); }
+  void poll(std::size_t done, std::size_t total) override {
+    if (0 < done && done + 1 < total) {
+      throw std::runtime_error("stop");
+    }
+  }
 };
 
-TEST(a_search_can_be_stopped) {
-  const Pool pool{random_values(3000 * 64, 13), 3000, 64};
-  std::vector<double> norms(pool.n, 1.0);
+TEST(a_search_can_be_stopped_at_work) {
+  const Pool pool{random_values(9000 * 256, 13), 9000, 256};
+  std::vector<double> norms(pool.n, 16.0);
   std::vector<std::int32_t> ids(pool.n * 5);
   std::vector<float> similarities(pool.n * 5);
-  StopAtOnce monitor;
+  StopAtWork monitor;
   CHECK_THROWS(knn::exact_search(pool.view(), {norms.data(), norms.size()}, 3,
-                                 simd::kernels(simd::active_level()), monitor,
+                                 simd::kernels(simd::Level::kBaseline), monitor,
                                  {ids.data(), pool.n, 5}, {similarities.data(), pool.n, 5}),
                std::runtime_error);
+}
+
+/// Only slacks: for reservoirs that are fed by hand.
+class FixedSlack final : public knn::PairFilter {
+ public:
+  explicit FixedSlack(float slack) : slack_(slack) {}
+  void find(std::size_t, std::size_t, const float*, const float*, knn::Hits&) const override {}
+  float slack(std::size_t) const override { return slack_; }
+
+ private:
+  float slack_;
+};
+
+TEST(bounds_that_are_as_wrong_as_they_may_be_lose_no_neighbour) {
+  // Row 0 and rows at growing angles to it: row i is its i-th neighbour. The bounds err as far as
+  // the slack lets them, for neighbours downwards (upper = the cosine itself) and for all others
+  // upwards.
+  const std::size_t n = 400;
+  const std::size_t k = 5;
+  Pool pool{std::vector<float>(n * 2), n, 2};
+  for (std::size_t i = 0; i < n; ++i) {
+    const double angle = 0.003 * static_cast<double>(i);
+    pool.values[2 * i] = static_cast<float>(std::cos(angle));
+    pool.values[2 * i + 1] = static_cast<float>(std::sin(angle));
+  }
+  std::vector<double> norms(n);
+  std::vector<std::int32_t> order(n);
+  std::iota(order.begin(), order.end(), 0);
+  SilentMonitor monitor;
+  const simd::KernelTable& kernels = simd::kernels(simd::Level::kBaseline);
+  knn::row_norms(pool.view(), 1, kernels, monitor, {norms.data(), n});
+  const knn::ExactRanking ranking(pool.view(), {norms.data(), n}, {order.data(), n}, kernels);
+  const double slack = 0.0005;
+  const FixedSlack filter(static_cast<float>(slack));
+  knn::Reservoirs reservoirs(n, k, filter, ranking);
+  const auto push = [&](std::size_t other, double beyond_cosine) {
+    const double upper = ranking.rank(0, other).similarity + beyond_cosine;
+    const float rounded = std::nextafter(static_cast<float>(upper), 2.0F);
+    if (rounded >= *reservoirs.thresholds(0)) {
+      reservoirs.push(0, static_cast<std::int32_t>(other), rounded);
+    }
+  };
+  for (std::size_t other = n - 1; other > k; --other) {
+    push(other, 3.999 * slack);  // the lower bound, upper - 4 slack, is the cosine
+  }
+  for (std::size_t other = 1; other <= k; ++other) {
+    push(other, 0.0);
+  }
+  std::vector<knn::RankedNeighbour> nearest;
+  reservoirs.finish(0, nearest);
+  CHECK(nearest.size() == k);
+  for (std::size_t place = 0; place < k; ++place) {
+    CHECK(nearest[place].id == static_cast<std::int32_t>(place + 1));
+  }
+}
+
+TEST(bounds_by_codes_hold_for_every_pair) {
+  for (const std::size_t depth : {1U, 3U, 64U, 383U, 1025U}) {
+    Pool pool{random_values(96 * depth, 17), 96, depth};
+    for (std::size_t i = 0; i < depth; ++i) {
+      pool.values[5 * depth + i] = pool.values[60 * depth + i];  // an equal pair
+      pool.values[6 * depth + i] = -pool.values[61 * depth + i];
+      pool.values[7 * depth + i] *= 1e-20F;
+    }
+    pool.values[8 * depth] = 1e6F;  // one huge coordinate
+    std::vector<double> norms(pool.n);
+    std::vector<std::int32_t> order(pool.n);
+    std::iota(order.begin(), order.end(), 0);
+    std::reverse(order.begin(), order.end());
+    SilentMonitor monitor;
+    const simd::KernelTable& baseline = simd::kernels(simd::Level::kBaseline);
+    knn::row_norms(pool.view(), 1, baseline, monitor, {norms.data(), pool.n});
+    const VectorView<const std::int32_t> places{order.data(), order.size()};
+    const knn::QuantisedRows quantised(pool.view(), {norms.data(), pool.n}, places, 2, monitor);
+    const knn::ExactRanking ranking(pool.view(), {norms.data(), pool.n}, places, baseline);
+    for (const simd::Level level : simd::available_levels()) {
+      if (simd::kernels(level).code_products == nullptr) {
+        continue;
+      }
+      const knn::CodeFilter filter(quantised, simd::kernels(level));
+      const std::vector<float> all(simd::kPanelRows, -std::numeric_limits<float>::infinity());
+      const auto hits = std::make_unique<knn::Hits>();
+      filter.find(0, 1, all.data(), all.data(), *hits);
+      CHECK(hits->count == simd::kTileSize);
+      bool hold = true;
+      for (std::size_t i = 0; i < hits->count; ++i) {
+        const std::size_t row = hits->codes[i] / simd::kPanelRows;
+        const std::size_t column = simd::kPanelRows + hits->codes[i] % simd::kPanelRows;
+        const double cosine = ranking.rank(row, column).similarity;
+        const double upper = hits->uppers[i];
+        const double width = 2.0 * (filter.slack(row) + filter.slack(column));
+        hold = hold && upper - width <= cosine && cosine <= upper;
+      }
+      CHECK(hold);
+    }
+  }
 }
 
 }  // namespace

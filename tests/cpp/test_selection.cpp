@@ -13,9 +13,10 @@ namespace selection = ds2fast::selection;
 TEST(dual_sort_orders_by_score_then_rarity_then_index) {
   const std::vector<double> scores{3, 5, 5, -1, 5, NAN, 0};
   const std::vector<double> rarity{0.9, 0.1, 0.2, 0.9, 0.2, 0.9, 0.5};
+  ds2fast::SilentMonitor monitor;
   const auto rows = [&](std::size_t count) {
     return selection::dual_sort({scores.data(), scores.size()}, {rarity.data(), rarity.size()},
-                                count);
+                                count, monitor);
   };
   CHECK((rows(5) == std::vector<std::int64_t>{2, 4, 1, 0, 6}));
   CHECK((rows(2) == std::vector<std::int64_t>{2, 4}));

@@ -23,9 +23,10 @@ py::tuple simifeat_votes(const Array<std::int8_t>& levels, const Array<std::int3
   require(input.indices.rows == input.similarities.rows &&
               input.indices.cols == input.similarities.cols,
           "indices and similarities of one shape");
-  require(input.error_rates.size >= 1 && input.error_rates.size <= curation::kMaxLevels,
+  require(input.error_rates.size >= 1 && input.error_rates.size <= kMaxLevels,
           "1 to 64 error rates");
   require(threads >= 1, "threads >= 1");
+  require_below(input.levels, input.error_rates.size);
   const auto num_rows = levels.shape(0);
   Array<std::int32_t> seen(num_rows);
   Array<std::int32_t> flagged(num_rows);

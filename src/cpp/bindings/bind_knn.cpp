@@ -28,6 +28,7 @@ py::tuple exact_knn(const Array<float>& embeddings, const Array<double>& norms, 
   require(row_norms.size == rows.rows, "one norm a row");
   require(k >= 1 && k < rows.rows, "1 <= k < N");
   require(rows.rows < (std::size_t{1} << 31), "fewer than 2^31 rows");
+  require(rows.cols <= knn::kMaxDepth, "at most 2^16 columns");
   require(threads >= 1, "threads >= 1");
   const auto width = static_cast<py::ssize_t>(k);
   Array<std::int32_t> ids({embeddings.shape(0), width});

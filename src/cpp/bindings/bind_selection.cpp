@@ -29,8 +29,9 @@ Array<std::int64_t> dual_sort(const Array<double>& scores, const Array<double>& 
   const auto long_tail_view = vector_view(long_tail);
   require(score_view.size == long_tail_view.size, "as many scores as long-tail scores");
   std::vector<std::int64_t> rows;
-  run_kernel(py::none(),
-             [&](Monitor&) { rows = selection::dual_sort(score_view, long_tail_view, count); });
+  run_kernel(py::none(), [&](Monitor& monitor) {
+    rows = selection::dual_sort(score_view, long_tail_view, count, monitor);
+  });
   Array<std::int64_t> result(static_cast<py::ssize_t>(rows.size()));
   std::copy(rows.begin(), rows.end(), result.mutable_data());
   return result;

@@ -11,6 +11,7 @@
 namespace ds2fast::bindings {
 namespace {
 
+using transition::Fit;
 using transition::LatentClasses;
 
 Array<std::int64_t> agreement_counts(const Array<std::int8_t>& levels,
@@ -20,6 +21,8 @@ Array<std::int64_t> agreement_counts(const Array<std::int8_t>& levels,
   const auto index_view = matrix_view(indices);
   require(level_view.size == index_view.rows, "one level a row of the graph");
   require(threads >= 1, "threads >= 1");
+  require(num_levels >= 1 && num_levels <= kMaxLevels, "1 to 64 levels");
+  require_below(level_view, num_levels);
   const auto size = static_cast<py::ssize_t>(num_levels);
   Array<std::int64_t> counts({size, size, size});
   const VectorView<std::int64_t> out{counts.mutable_data(),
@@ -34,27 +37,31 @@ VectorView<const std::int64_t> table_view(const Array<std::int64_t>& counts) {
   require(counts.ndim() == 3 && counts.shape(0) >= 1 && counts.shape(0) == counts.shape(1) &&
               counts.shape(0) == counts.shape(2),
           "a (K, K, K) table");
+  require(std::any_of(counts.data(), counts.data() + counts.size(),
+                      [](std::int64_t count) { return count > 0; }),
+          "a table with counts");
   return {counts.data(), static_cast<std::size_t>(counts.size())};
 }
 
-py::tuple to_tuple(const LatentClasses& classes) {
+py::tuple to_tuple(const Fit& fit) {
+  const LatentClasses& classes = fit.classes;
   const auto size = static_cast<py::ssize_t>(classes.num_levels);
   Array<double> transition({size, size});
   Array<double> prior(size);
   std::copy(classes.transition.begin(), classes.transition.end(), transition.mutable_data());
   std::copy(classes.prior.begin(), classes.prior.end(), prior.mutable_data());
-  return py::make_tuple(transition, prior);
+  return py::make_tuple(transition, prior, fit.steps, fit.converged);
 }
 
-using Solver = LatentClasses (*)(VectorView<const std::int64_t>, std::size_t, Monitor&);
+using Solver = Fit (*)(VectorView<const std::int64_t>, std::size_t, Monitor&);
 
 template <Solver solver>
 py::tuple solve(const Array<std::int64_t>& counts, const py::object& progress) {
   const auto table = table_view(counts);
   const auto num_levels = static_cast<std::size_t>(counts.shape(0));
-  LatentClasses classes(num_levels);
-  run_kernel(progress, [&](Monitor& monitor) { classes = solver(table, num_levels, monitor); });
-  return to_tuple(classes);
+  Fit fit{LatentClasses(num_levels), 0, false};
+  run_kernel(progress, [&](Monitor& monitor) { fit = solver(table, num_levels, monitor); });
+  return to_tuple(fit);
 }
 
 double moment_loss(const Array<std::int64_t>& counts, const Array<double>& transition,
@@ -79,12 +86,13 @@ void register_transition(py::module_& module) {
              py::arg("indices").noconvert(), py::arg("num_levels"), py::arg("threads"),
              py::arg("progress") = py::none(),
              "Counts (K, K, K) int64 of the scores of a row and its first two rated neighbours.");
-  module.def("solve_em", &solve<&transition::solve_em>, py::arg("counts").noconvert(),
-             py::arg("progress") = py::none(),
-             "T (K, K) and p (K,) of maximum likelihood for counts (K, K, K) int64.");
+  module.def(
+      "solve_em", &solve<&transition::solve_em>, py::arg("counts").noconvert(),
+      py::arg("progress") = py::none(),
+      "T (K, K), p (K,) of maximum likelihood, steps, converged for counts (K, K, K) int64.");
   module.def("solve_moments", &solve<&transition::solve_moments>, py::arg("counts").noconvert(),
              py::arg("progress") = py::none(),
-             "T (K, K) and p (K,) of least moment_loss for counts (K, K, K) int64.");
+             "T (K, K), p (K,) of least moment_loss, steps, converged for counts (K, K, K) int64.");
   module.def("moment_loss", &moment_loss, py::arg("counts").noconvert(),
              py::arg("transition").noconvert(), py::arg("prior").noconvert(),
              "The paper's objective: sum of the Frobenius norms of three orders' residuals.");

@@ -150,7 +150,7 @@ void exact_search(MatrixView<const float> rows, VectorView<const double> norms,
   const auto search = [&](const PairFilter& filter) {
     search_with(filter, ranking, blocks, schedule, num_threads, monitor, ids, similarities);
   };
-  if (kernels.code_products != nullptr && rows.cols <= QuantisedRows::kMaxDepth) {
+  if (kernels.code_products != nullptr) {
     const QuantisedRows quantised(rows, norms, places, num_threads, packing);
     search(CodeFilter(quantised, kernels));
   } else {

@@ -37,20 +37,20 @@ PackedRows::PackedRows(MatrixView<const float> rows, VectorView<const double> no
                        Monitor& monitor)
     : depth_(rows.cols),
       num_panels_((order.size + simd::kPanelRows - 1) / simd::kPanelRows),
-      values_(num_panels_ * simd::kPanelRows * depth_) {
+      values_(new float[num_panels_ * simd::kPanelRows * depth_]) {
   parallel_for(num_panels_, num_threads, monitor, [&](std::size_t index, std::size_t) {
     const std::size_t first = index * simd::kPanelRows;
     const std::size_t count = std::min(simd::kPanelRows, order.size - first);
     pack_panel(rows, norms, order.data + first, count,
-               values_.data() + index * simd::kPanelRows * depth_);
+               values_.get() + index * simd::kPanelRows * depth_);
   });
 }
 
 double PackedRows::error_bound() const {
   // u = 2^-24. The float32 sum: depth * u / (1 - depth * u) times the norms of the packed rows;
   // packing rounds each value by at most u of itself, twice a product: 2u; the float64 norm and dot
-  // add less than 2^-40, and underflow less than depth * 2^-125. Two more u cover these and the (1
-  // + u)^2 of the norms.
+  // add less than 2^-40, and underflow less than depth * 2^-125. Two more u cover these, and what
+  // the norms, up to 1 + u, add to the sum's part, which is at most 2^-8 for a depth up to 2^16.
   const double unit = std::ldexp(1.0, -24);
   const auto depth = static_cast<double>(depth_);
   return (depth / (1.0 - depth * unit) + 4.0) * unit;

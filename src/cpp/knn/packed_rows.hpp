@@ -2,7 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <memory>
 
 #include "core/matrix_view.hpp"
 #include "core/monitor.hpp"
@@ -28,7 +28,7 @@ class PackedRows {
              VectorView<const std::int32_t> order, std::size_t num_threads, Monitor& monitor);
 
   const float* panel(std::size_t index) const {
-    return values_.data() + index * simd::kPanelRows * depth_;
+    return values_.get() + index * simd::kPanelRows * depth_;
   }
   std::size_t num_panels() const { return num_panels_; }
   std::size_t depth() const { return depth_; }
@@ -40,7 +40,7 @@ class PackedRows {
  private:
   std::size_t depth_;
   std::size_t num_panels_;
-  std::vector<float> values_;
+  std::unique_ptr<float[]> values_;  // each panel is set by the task that packs it
 };
 
 }  // namespace ds2fast::knn

@@ -4,51 +4,49 @@
 
 namespace ds2fast::knn {
 
-PairSchedule::PairSchedule(std::size_t num_blocks) : busy_(num_blocks) {
-  pairs_.reserve(num_blocks * (num_blocks + 1) / 2);
-  for (std::size_t block = 0; block < num_blocks; ++block) {
-    pairs_.push_back({block, block});
+PairSchedule::PairSchedule(std::size_t num_blocks) : num_blocks_(num_blocks), busy_(num_blocks) {}
+
+/// Circle method: seat `last` stays, the others turn by one a round; with an odd number of blocks
+/// the last seat is empty, so a round has one pair less and starts with i = 1.
+PairSchedule::Pair PairSchedule::pair_at(std::size_t index) const {
+  if (index < num_blocks_) {
+    return {index, index};
   }
-  // Circle method: seat `last` stays, the others turn by one a round; seat num_blocks is a bye if
-  // odd.
-  const std::size_t seats = num_blocks + num_blocks % 2;
-  const std::size_t last = seats - 1;
-  for (std::size_t round = 0; round + 1 < seats; ++round) {
-    for (std::size_t i = 0; i < seats / 2; ++i) {
-      const std::size_t x = i == 0 ? last : (round + i) % last;
-      const std::size_t y = (round + last - i) % last;
-      if (x < num_blocks && y < num_blocks) {
-        pairs_.push_back({std::min(x, y), std::max(x, y)});
-      }
-    }
-  }
-  taken_.resize(pairs_.size());
+  const std::size_t bye = num_blocks_ % 2;
+  const std::size_t last = num_blocks_ + bye - 1;
+  const std::size_t pairs_a_round = num_blocks_ / 2;
+  const std::size_t round = (index - num_blocks_) / pairs_a_round;
+  const std::size_t i = (index - num_blocks_) % pairs_a_round + bye;
+  const std::size_t x = i == 0 ? last : (round + i) % last;
+  const std::size_t y = (round + last - i) % last;
+  return {std::min(x, y), std::max(x, y)};
 }
 
-std::size_t PairSchedule::find_free() const {
-  for (std::size_t index = first_open_; index < pairs_.size(); ++index) {
-    const Pair pair = pairs_[index];
-    if (!taken_[index] && !busy_[pair.a] && !busy_[pair.b]) {
-      return index;
-    }
+/// The first pair in turn that is free; defers those before it, two rounds of them at most.
+bool PairSchedule::take_free(Pair& pair) {
+  const auto ready = std::find_if(deferred_.begin(), deferred_.end(),
+                                  [this](Pair waiting) { return is_free(waiting); });
+  if (ready != deferred_.end()) {
+    pair = *ready;
+    deferred_.erase(ready);
+    return true;
   }
-  return pairs_.size();
+  while (next_ < num_pairs() && deferred_.size() < num_blocks_) {
+    pair = pair_at(next_++);
+    if (is_free(pair)) {
+      return true;
+    }
+    deferred_.push_back(pair);
+  }
+  return false;
 }
 
 PairSchedule::Lease PairSchedule::acquire() {
   std::unique_lock<std::mutex> lock(mutex_);
-  std::size_t index = find_free();
-  while (index == pairs_.size()) {
-    released_.wait(lock);
-    index = find_free();
-  }
-  const Pair pair = pairs_[index];
-  taken_[index] = 1;
+  Pair pair{};
+  released_.wait(lock, [&] { return take_free(pair); });
   busy_[pair.a] = 1;
   busy_[pair.b] = 1;
-  while (first_open_ < pairs_.size() && taken_[first_open_]) {
-    ++first_open_;
-  }
   return {*this, pair};
 }
 

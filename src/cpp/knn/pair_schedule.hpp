@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <deque>
 #include <mutex>
 #include <vector>
 
@@ -9,7 +10,7 @@ namespace ds2fast::knn {
 
 /// Hands out all pairs (a, b), a <= b, of blocks so that no block is in two hands at once: each
 /// pair feeds the candidates of both its blocks. First the pairs of a block with itself, then the
-/// rounds of a tournament.
+/// rounds of a tournament. Holds no list of pairs: there may be millions.
 class PairSchedule {
  public:
   struct Pair {
@@ -33,20 +34,22 @@ class PairSchedule {
 
   explicit PairSchedule(std::size_t num_blocks);
 
-  std::size_t num_pairs() const { return pairs_.size(); }
+  std::size_t num_pairs() const { return num_blocks_ * (num_blocks_ + 1) / 2; }
 
   /// The next pair whose blocks are both free; waits for one. To be called num_pairs() times in
   /// all.
   Lease acquire();
 
  private:
-  std::size_t find_free() const;
+  bool take_free(Pair& pair);
+  bool is_free(Pair pair) const { return !busy_[pair.a] && !busy_[pair.b]; }
+  Pair pair_at(std::size_t index) const;
   void release(Pair pair);
 
-  std::vector<Pair> pairs_;
-  std::vector<char> taken_;  // by pair
-  std::vector<char> busy_;   // by block
-  std::size_t first_open_ = 0;
+  std::size_t num_blocks_;
+  std::size_t next_ = 0;       // pairs before this one were handed out or deferred
+  std::deque<Pair> deferred_;  // one of their blocks was in hand when it was their turn
+  std::vector<char> busy_;     // by block
   std::mutex mutex_;
   std::condition_variable released_;
 };

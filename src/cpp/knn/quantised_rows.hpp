@@ -19,8 +19,6 @@ namespace ds2fast::knn {
 /// roundings on the way.
 class QuantisedRows {
  public:
-  static constexpr std::size_t kMaxDepth = std::size_t{1} << 16;  ///< more could overflow int32
-
   QuantisedRows(MatrixView<const float> rows, VectorView<const double> norms,
                 VectorView<const std::int32_t> order, std::size_t num_threads, Monitor& monitor);
 

@@ -27,10 +27,10 @@ std::size_t round_up_to_panel(std::size_t rows) {
 Reservoirs::Reservoirs(std::size_t num_rows, std::size_t k, const PairFilter& filter,
                        const ExactRanking& ranking)
     : k_(k),
-      capacity_(std::max<std::size_t>(4 * k, 64)),
+      capacity_(std::min(std::max<std::size_t>(4 * k, 64), num_rows)),
       filter_(filter),
       ranking_(ranking),
-      candidates_(num_rows * capacity_),
+      candidates_(new Candidate[num_rows * capacity_]),
       sizes_(num_rows),
       thresholds_(round_up_to_panel(num_rows), kInfinity) {
   std::fill_n(thresholds_.begin(), num_rows, -kInfinity);
@@ -41,7 +41,7 @@ void Reservoirs::tighten(std::size_t row) {
     return;
   }
   static thread_local std::vector<float> lowers;
-  Candidate* begin = candidates_.data() + row * capacity_;
+  Candidate* begin = candidates_.get() + row * capacity_;
   Candidate* end = begin + sizes_[row];
   lowers.clear();
   const double slack = filter_.slack(row);
@@ -58,7 +58,7 @@ void Reservoirs::tighten(std::size_t row) {
 }
 
 void Reservoirs::settle(std::size_t row) {
-  Candidate* begin = candidates_.data() + row * capacity_;
+  Candidate* begin = candidates_.get() + row * capacity_;
   std::vector<std::pair<RankedNeighbour, std::int32_t>> ranked;
   for (const Candidate* other = begin; other != begin + sizes_[row]; ++other) {
     const auto place = static_cast<std::size_t>(other->place);
@@ -82,7 +82,7 @@ void Reservoirs::finish(std::size_t row, std::vector<RankedNeighbour>& nearest) 
 
 void Reservoirs::rank(std::size_t row, std::vector<RankedNeighbour>& nearest) const {
   nearest.clear();
-  const Candidate* candidates = candidates_.data() + row * capacity_;
+  const Candidate* candidates = candidates_.get() + row * capacity_;
   for (std::size_t place = 0; place < sizes_[row]; ++place) {
     nearest.push_back(ranking_.rank(row, static_cast<std::size_t>(candidates[place].place)));
   }

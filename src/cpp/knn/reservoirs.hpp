@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "knn/exact_ranking.hpp"
@@ -25,7 +26,7 @@ class Reservoirs {
   const float* thresholds(std::size_t first) const { return thresholds_.data() + first; }
 
   void push(std::size_t row, std::int32_t place, float upper) {
-    Candidate* candidates = candidates_.data() + row * capacity_;
+    Candidate* candidates = candidates_.get() + row * capacity_;
     candidates[sizes_[row]++] = {upper, place};
     if (sizes_[row] == capacity_) {
       tighten(row);
@@ -53,7 +54,7 @@ class Reservoirs {
   std::size_t capacity_;
   const PairFilter& filter_;
   const ExactRanking& ranking_;
-  std::vector<Candidate> candidates_;
+  std::unique_ptr<Candidate[]> candidates_;  // left unset: pushing sets what is read
   std::vector<std::uint32_t> sizes_;
   std::vector<float> thresholds_;
 };

@@ -1,5 +1,6 @@
 #include "selection/long_tail.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/parallel_for.hpp"
@@ -10,7 +11,8 @@ namespace {
 float long_tail_score(const float* similarities, std::size_t k) {
   double distance = 0.0;
   for (std::size_t place = 0; place < k; ++place) {
-    distance += 1.0 - static_cast<double>(similarities[place]);
+    // A cosine that was rounded may lie above 1; no distance is negative.
+    distance += std::max(1.0 - static_cast<double>(similarities[place]), 0.0);
   }
   distance /= static_cast<double>(k);
   // tanh(d / 2) = 2 / (1 + e^-d) - 1, without the loss of digits near 0.

@@ -1,5 +1,7 @@
 #include "simd/kernel_table.hpp"
 
+#include "simd/level.hpp"
+
 namespace ds2fast::simd {
 
 const KernelTable& kernels(Level level) {

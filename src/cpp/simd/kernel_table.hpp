@@ -3,9 +3,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "simd/level.hpp"
-
 namespace ds2fast::simd {
+
+enum class Level : int;  // simd/level.hpp, which the units of instruction sets must not include
 
 /// Rows in a panel. 48 is a multiple of every unit's register tile (4 x 8, 6 x 16, 8 x 48).
 constexpr std::size_t kPanelRows = 48;

@@ -1,6 +1,5 @@
 #include "simd/level.hpp"
 
-#include <algorithm>
 #include <cstdlib>
 #include <stdexcept>
 

@@ -8,7 +8,7 @@ namespace ds2fast::simd {
 
 /// Instruction sets that kernels exist for, least first. `kBaseline` is what the compiler's target
 /// has anyway: SSE2 on x86-64, NEON on arm64.
-enum class Level { kBaseline, kAvx2, kAvx512, kAvx512Vnni };
+enum class Level : int { kBaseline, kAvx2, kAvx512, kAvx512Vnni };
 
 const char* name(Level level);
 

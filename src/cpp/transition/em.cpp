@@ -31,11 +31,11 @@ double largest_move(const LatentClasses& from, const LatentClasses& to) {
 /// Scales weights to sum 1; false (and nothing done) where there is no weight.
 bool normalise(double* weights, std::size_t size) {
   const double total = std::accumulate(weights, weights + size, 0.0);
-  if (total <= 0.0) {
+  if (total < kLeastShare) {
     return false;
   }
   for (std::size_t a = 0; a < size; ++a) {
-    weights[a] /= std::max(total, kLeastShare);
+    weights[a] /= total;
   }
   return true;
 }
@@ -90,21 +90,21 @@ LatentClasses LatentClassEm::step(const LatentClasses& classes, double* log_like
   return next;
 }
 
-LatentClasses solve_em(VectorView<const std::int64_t> counts, std::size_t num_levels,
-                       Monitor& monitor) {
+Fit solve_em(VectorView<const std::int64_t> counts, std::size_t num_levels, Monitor& monitor) {
   LatentClassEm em(counts, num_levels);
   LatentClasses classes = em.start();
   PacedPoll poll(monitor);
   std::size_t step = 0;
-  for (double moved = 1.0; moved >= kTolerance && step < kMaxSteps; ++step) {
+  double moved = 1.0;
+  for (; moved >= kTolerance && step < kMaxSteps; ++step) {
     LatentClasses next = em.step(classes);
     moved = largest_move(classes, next);
     classes = std::move(next);
     poll(step, kMaxSteps);
   }
-  poll.finish(step);
+  poll.finish(kMaxSteps);
   order_hidden_levels(classes);
-  return classes;
+  return {std::move(classes), step, moved < kTolerance};
 }
 
 }  // namespace ds2fast::transition

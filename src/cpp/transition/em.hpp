@@ -11,7 +11,8 @@
 
 namespace ds2fast::transition {
 
-/// Maximum likelihood of T and p given the (K, K, K) table of agreement.hpp: a latent class with
+/// Maximum likelihood of T and p given the (K, K, K) table of agreement.hpp, which holds at least
+/// one count: a latent class with
 /// three exchangeable views. The likelihood sees only the sum over the orderings of a triple, so a
 /// step costs O(K^4 / 6) additions. Accumulators: float64.
 class LatentClassEm {
@@ -35,7 +36,6 @@ class LatentClassEm {
 
 /// EM from start() until no entry of T and p moves by 1e-10 in a step, 20 000 steps at most; the
 /// hidden levels ordered as assignment.hpp does. Nothing random.
-LatentClasses solve_em(VectorView<const std::int64_t> counts, std::size_t num_levels,
-                       Monitor& monitor);
+Fit solve_em(VectorView<const std::int64_t> counts, std::size_t num_levels, Monitor& monitor);
 
 }  // namespace ds2fast::transition

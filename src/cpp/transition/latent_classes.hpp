@@ -15,6 +15,13 @@ struct LatentClasses {
   std::vector<double> prior;       ///< (K), p[i] = P(true i)
 };
 
+/// What a solver found.
+struct Fit {
+  LatentClasses classes;
+  std::size_t steps;
+  bool converged;  ///< false where a solver that stops by itself was stopped by its limit of steps
+};
+
 /// Logits of T and p: 5 on the diagonal of T, else 0, minus 1; p uniform. Where both solvers start.
 LatentClasses start_logits(std::size_t num_levels);
 

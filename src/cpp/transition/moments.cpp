@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "core/paced_poll.hpp"
 #include "transition/assignment.hpp"
@@ -187,8 +188,7 @@ double MomentObjective::value_and_logit_gradient(const LatentClasses& classes,
   return loss;
 }
 
-LatentClasses solve_moments(VectorView<const std::int64_t> counts, std::size_t num_levels,
-                            Monitor& monitor) {
+Fit solve_moments(VectorView<const std::int64_t> counts, std::size_t num_levels, Monitor& monitor) {
   MomentObjective objective(counts, num_levels);
   LatentClasses logits = start_logits(num_levels);
   LatentClasses gradient(num_levels);
@@ -210,7 +210,7 @@ LatentClasses solve_moments(VectorView<const std::int64_t> counts, std::size_t n
   }
   poll.finish(kAdamSteps);
   order_hidden_levels(best);
-  return best;
+  return {std::move(best), kAdamSteps, true};
 }
 
 }  // namespace ds2fast::transition
