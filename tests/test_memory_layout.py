@@ -99,8 +99,9 @@ def test_results_are_arrays_of_their_own() -> None:
     graph = knn_graph(ROWS, 9, progress=False)
     again = knn_graph(ROWS, 9, progress=False)
     assert not np.shares_memory(graph.indices, again.indices)
-    assert graph.indices.flags.owndata
-    assert graph.similarities.flags.owndata
+    assert not np.shares_memory(graph.similarities, ROWS)
+    assert not graph.indices.flags.writeable  # a result stays what it is
+    assert not graph.similarities.flags.writeable
 
 
 # --- Copies ---------------------------------------------------------------------------------------
