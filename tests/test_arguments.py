@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ds2fast.arguments import as_count, as_number, as_share
+from ds2fast.arguments import as_count, as_number, as_numbers, as_share
 from ds2fast.errors import Ds2fastError, InputError, InputTypeError
 
 
@@ -85,6 +85,20 @@ def test_what_is_no_share_is_refused(value: Any) -> None:
 def test_a_share_of_the_wrong_type_is_a_type_error() -> None:
     with pytest.raises(InputTypeError, match=r"^fraction: expected a number, got '10%'$"):
         as_share("10%", "fraction")  # type: ignore[arg-type]
+
+
+def test_nulls_become_nan_where_they_are_taken() -> None:
+    values: Any = [1, None, np.int8(3)]
+    numbers = as_numbers(values, "scores", nulls=True)
+    np.testing.assert_array_equal(numbers, [1.0, np.nan, 3.0])
+    with pytest.raises(InputTypeError, match=r"^scores: expected an array of real numbers"):
+        as_numbers(values, "scores")
+
+
+@pytest.mark.parametrize("value", ["4", True, 1j, 10**400])
+def test_what_is_no_number_among_nulls_is_refused(value: Any) -> None:
+    with pytest.raises(Ds2fastError, match=r"^scores: expected numbers"):
+        as_numbers([1, None, value], "scores", nulls=True)
 
 
 def test_our_errors_are_the_standard_ones_and_have_one_base() -> None:

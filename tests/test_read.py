@@ -7,6 +7,8 @@ import hashlib
 import io
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,10 +21,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ds2fast.errors import InputError, InputFileError, InputTypeError
-from ds2fast.io.digest import input_hash
 from ds2fast.io.read import read
 from ds2fast.io.rows import dump_row
 from ds2fast.io.write import write_rows
+from ds2fast.pool import Pool
 
 ROWS: list[dict[str, Any]] = [
     {"id": "a", "question": "2+2?", "answer": "4", "score": 5},
@@ -75,7 +77,27 @@ def test_every_file_format(kind: str, tmp_path: Path) -> None:
         assert (pool.num_levels, pool.num_rated, pool.num_unrated) == (6, 2, 1)
         assert [row["id"] for row in pool.take([2, 0, 2])] == ["c", "a", "c"]
         assert [json.loads(line) for line in pool.lines([1, 0])] == [ROWS[1], ROWS[0]]
-    assert input_hash(path) == hashlib.sha256(path.read_bytes()).hexdigest() == input_hash(pool)
+    assert pool.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert pool.read_seconds > 0
+
+
+def test_a_json_file_with_one_object_over_several_lines(tmp_path: Path) -> None:
+    (tmp_path / "one.json").write_text(json.dumps({"text": "a", "n": [1, {}]}, indent=2))
+    pool = read(tmp_path / "one.json", scores=None)
+    assert pool.texts == ["a"]
+    assert pool.take([0]) == [{"text": "a", "n": [1, {}]}]
+
+
+def test_pyarrow_is_imported_only_where_it_is_needed(tmp_path: Path) -> None:
+    as_file("jsonl", tmp_path)
+    code = (
+        "import sys, ds2fast, ds2fast.cli\n"
+        f"ds2fast.read({str(tmp_path / 'rows.jsonl')!r})\n"
+        "ds2fast.read(['a', 'b'], scores=[1, 2])\n"
+        "print([name for name in sys.modules if name.startswith('pyarrow')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_data_in_memory() -> None:
@@ -216,7 +238,8 @@ def test_lines_go_out_byte_for_byte(
     (folder / "in.jsonl.gz").write_bytes(gzip.compress(content))
     pool = read(folder / "in.jsonl.gz", scores=None)
     order = random.sample(range(len(lines)), len(lines))
-    write_rows(pool, order, folder / "out.jsonl")
+    with (folder / "out.jsonl").open("wb") as file:
+        write_rows(file, pool, order)
     assert (folder / "out.jsonl").read_bytes() == b"".join(lines[n] + b"\n" for n in order)
     assert pool.texts == ["x\x00\u2028"] * len(lines)
 
@@ -256,8 +279,6 @@ def test_missing_file_and_directory(tmp_path: Path) -> None:
         read(tmp_path / "no.jsonl")
     with pytest.raises(InputFileError, match="data: expected a file, got the directory"):
         read(tmp_path)
-    with pytest.raises(FileNotFoundError):
-        input_hash(tmp_path / "no.jsonl")
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read anything")
@@ -282,15 +303,14 @@ def test_a_file_that_the_system_refuses(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_disk_that_fails_while_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class FailingFile(io.BytesIO):
-        def __next__(self) -> bytes:
-            line = super().__next__()
-            if line == b"bad sector":
+        def readinto(self, buffer: Any) -> int:
+            if self.tell() > 0:
                 raise OSError(5, "Input/output error")
-            return line
+            return super().readinto(buffer)
 
     path = tmp_path / "rows.jsonl"
     path.touch()
-    content = b'{"text": "a"}\nbad sector'
+    content = b'{"text": "a"}\n'
     monkeypatch.setattr(Path, "open", lambda *_, **__: FailingFile(content))
     with pytest.raises(InputFileError, match=r"cannot read on after line 1: .*Input/output error"):
         read(path, scores=None)
@@ -326,9 +346,16 @@ def test_bad_lines_are_named(line: bytes, message: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'[{"text": "a"},', r"rows\.json: expected a JSON array of objects, got broken JSON"),
+        (
+            b'[{"text": "a"},',
+            r"rows\.json: expected a JSON array of objects, one object, or one "
+            r"object a line, got broken JSON",
+        ),
         (b'[{"text": "a"}, 7]', r"rows\.json: expected dicts or strings, got int in row 1"),
-        (b'{\n"text": "a"}', r"rows\.json, line 1: expected one JSON object, got broken JSON"),
+        (b'{\n"text": "a"', r"rows\.json: expected .*one object a line, got broken JSON .*'\{"),
+        (b'{\n"text": "a"}\n{\n"text": "b"}', r"rows\.json: expected .*, got broken JSON .*line 3"),
+        (b'{"text": "a"}\n{\n"text": "b"}', r"rows\.json, line 2: expected one JSON object, got"),
+        (b'{"text": "a"}\n\n[7]', r"rows\.json, line 3: expected one JSON object, got an array"),
         (b"[]", r"rows\.json: expected at least one row, got none"),
         (b"", r"rows\.json: expected at least one row, got none"),
     ],
@@ -375,7 +402,7 @@ def test_no_text_field() -> None:
         with pytest.raises(
             InputError,
             match=r"no field that holds the text; fields seen: body, title; forms known: messages.*"
-            r"question \+ answer, text; text= names",
+            r"question \+ answer, text; text= \(--text\) names",
         ):
             read(data, scores=None)
 
@@ -394,7 +421,7 @@ def test_scores_field_that_no_row_has() -> None:
     with pytest.raises(
         InputError,
         match="scores: expected a field of the rows, got 'rating', which none of the 2 rows has; "
-        "fields seen: text, score; scores=None",
+        r"fields seen: text, score; scores= \(--scores\) names another field",
     ):
         read([{"text": "a", "score": 1}, {"text": "b"}], scores="rating")
     with pytest.raises(InputError, match=r"got 'score', which none of the 1 rows has; .*: none"):
@@ -405,6 +432,28 @@ def test_words_in_a_scores_field_are_named() -> None:
     rows = [{"text": "a", "score": 1}, {"text": "b"}, {"text": "c", "score": "good"}]
     with pytest.raises(InputError, match=r"^scores='score': expected a number.*'good' in row 2"):
         read(rows)
+
+
+@pytest.mark.parametrize(
+    ("lines", "arguments", "message"),
+    [
+        (['{"text": "a", "score": 1}', "", '{"text": "b", "score": "good"}'], {}, "got 'good'"),
+        (['{"text": "a", "score": 1}', "", '{"text": "b", "score": -5}'], {}, "got -5"),
+        (
+            ['{"text": "a", "score": 1}', "", '{"text": "b", "score": 9}'],
+            {"num_levels": 4},
+            "got 9",
+        ),
+        (['{"text": 1}', "", '{"text": "b"}'], {"text": "{text:d}", "scores": None}, "cannot fill"),
+    ],
+)
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json"])
+def test_errors_of_files_name_the_line(
+    lines: list[str], arguments: dict[str, Any], message: str, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text("\n".join(lines))
+    with pytest.raises(InputError, match=rf"{message}.*in line 3\b"):
+        read(tmp_path / name, **arguments)
 
 
 def test_scores_of_another_length() -> None:
@@ -481,16 +530,43 @@ def test_column_that_no_row_has() -> None:
 def test_hash_of_data_in_memory() -> None:
     expected = hashlib.sha256(b'{"text":"a"}\n{"text":"b"}\n').hexdigest()
     rows = [{"text": "a"}, {"text": "b"}]
-    for data in (rows, ["a", "b"], pa.Table.from_pylist(rows), read(rows, scores=None)):
-        assert input_hash(data) == expected
-    assert input_hash(rows[::-1]) != expected
+    for data in (rows, ["a", "b"], pa.Table.from_pylist(rows)):
+        assert read(data, scores=None).sha256 == expected
+    assert read(rows[::-1], scores=None).sha256 != expected
 
 
-def test_hash_of_a_file_that_is_gone(tmp_path: Path) -> None:
-    pool = read(as_file("jsonl", tmp_path))
-    (tmp_path / "rows.jsonl").unlink()
-    with pytest.raises(InputFileError, match=r"data: cannot read .*rows\.jsonl: No such file"):
-        input_hash(pool)
+@pytest.mark.parametrize("kind", ["jsonl", "jsonl.gz", "json", "parquet"])
+def test_hash_of_a_file_that_changed_since(kind: str, tmp_path: Path) -> None:
+    path = as_file(kind, tmp_path)
+    expected = hashlib.sha256(path.read_bytes()).hexdigest()
+    pool = read(path)
+    path.write_bytes(b"other")
+    assert pool.sha256 == expected
+    path.unlink()
+    assert pool.sha256 == expected
+
+
+@pytest.mark.parametrize("tail", [b"", bytes(700_000), gzip.compress(b'{"text": "d"}')])
+def test_hash_covers_all_of_a_gzip_file(tail: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl.gz"
+    path.write_bytes(gzip.compress(jsonl(ROWS)) + tail)
+    assert read(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_path_of_a_pool_outlives_a_change_of_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = as_file("jsonl", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert read("rows.jsonl").path == path
+    path.write_text("{")
+    with pytest.raises(InputError, match=r"^rows\.jsonl, line 1"):  # messages: as it was given
+        read("rows.jsonl")
+
+
+def test_a_pool_made_by_hand() -> None:
+    pool = read(["a"], scores=None)
+    assert Pool(pool.rows, pool.texts, pool.schema, pool.empty).read_seconds == 0.0
 
 
 # --- real data ---------------------------------------------------------------------------------

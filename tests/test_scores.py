@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ds2fast.errors import InputError, InputTypeError
-from ds2fast.io.numbers import as_numbers
+from ds2fast.io.numbers import read_numbers
 from ds2fast.io.scores import map_scores
+
+AS_THEY_STAND = "; num_levels= (--num-levels) takes scores as they stand"
 
 
 @pytest.mark.parametrize(
@@ -26,11 +28,26 @@ from ds2fast.io.scores import map_scores
             list(range(1, 11)),
             [0, 0, 0, 0, 1, 2, 3, 4, 5, 5],
             6,
-            "scores 1..10 compressed to 0..5: clip(score, 4, 9) - 4",
+            "scores 1..10 compressed to 0..5: clip(score, 4, 9) - 4" + AS_THEY_STAND,
         ),
-        ([0, 6, 5], [0, 2, 1], 3, "scores 0..6 compressed to 0..5: clip(score, 4, 9) - 4"),
-        ([12, 10, 20], [2, 0, 10], 11, "scores 10..20 shifted to 0..10: score - 10"),
-        ([0, 31], [0, 31], 32, "scores 0..31 shifted to 0..31: score - 0"),
+        (
+            [0, 9, 5],
+            [0, 5, 1],
+            6,
+            "scores 0..9 compressed to 0..5: clip(score, 4, 9) - 4" + AS_THEY_STAND,
+        ),
+        ([0, 6, 5], [0, 6, 5], 7, "scores 0..6 taken as they are"),
+        ([1, 6, 3], [0, 5, 2], 6, "scores 1..6 shifted to 0..5: score - 1" + AS_THEY_STAND),
+        ([1, 7, 3], [0, 6, 2], 7, "scores 1..7 shifted to 0..6: score - 1" + AS_THEY_STAND),
+        ([1, 8, 3], [0, 7, 2], 8, "scores 1..8 shifted to 0..7: score - 1" + AS_THEY_STAND),
+        (
+            [12, 10, 20],
+            [2, 0, 10],
+            11,
+            "scores 10..20 shifted to 0..10: score - 10" + AS_THEY_STAND,
+        ),
+        ([70, 79], [0, 9], 10, "scores 70..79 shifted to 0..9: score - 70"),
+        ([0, 31], [0, 31], 32, "scores 0..31 taken as they are"),
     ],
 )
 def test_integer_scales(
@@ -66,6 +83,20 @@ def test_long_integer_ranges_are_cut_like_reals() -> None:
     mapped = map_scores(np.arange(60) * 2)
     assert mapped.levels.tolist() == np.repeat(np.arange(6), 10).tolist()
     assert mapped.mapping.startswith("scores 0..118 mapped to 0..5: cut at quantiles")
+
+
+def test_only_scores_that_can_stand_as_they_are_are_said_to() -> None:
+    assert AS_THEY_STAND in map_scores([0, 20, 50]).mapping
+    assert AS_THEY_STAND not in map_scores([0, 20, 64]).mapping  # 65 levels are too many
+    assert AS_THEY_STAND not in map_scores([0.5, 1.5]).mapping
+
+
+@pytest.mark.parametrize(
+    ("scores", "num_levels"), [([1, "x"], None), ([1, -3], None), ([1, np.inf], None), ([1, 9], 4)]
+)
+def test_errors_name_the_place_of_the_row(scores: list[Any], num_levels: int | None) -> None:
+    with pytest.raises(InputError, match=r"in line 17\b"):
+        map_scores(scores, num_levels=num_levels, place=lambda row: f"line {row + 16}")
 
 
 def test_few_distinct_reals_are_levels_of_their_own() -> None:
@@ -108,9 +139,11 @@ def test_num_levels_refuses_scores_outside(scores: list[float]) -> None:
 def test_num_levels_itself_is_checked() -> None:
     with pytest.raises(InputError, match="num_levels: expected at least 2, got 1"):
         map_scores([0, 1], num_levels=1)
-    with pytest.raises(InputTypeError, match="num_levels: expected an integer or None, got float"):
+    with pytest.raises(InputError, match="num_levels: expected at most 64, got 65"):
+        map_scores([0, 1], num_levels=65)
+    with pytest.raises(InputTypeError, match=r"num_levels: expected an integer, got 6\.0"):
         map_scores([0, 1], num_levels=6.0)  # type: ignore[arg-type]
-    with pytest.raises(InputTypeError, match="got bool"):
+    with pytest.raises(InputTypeError, match="num_levels: expected an integer, got True"):
         map_scores([0, 1], num_levels=True)
 
 
@@ -179,7 +212,7 @@ class ArrowSeries:
     ],
 )
 def test_containers_of_scores(scores: Any) -> None:
-    np.testing.assert_array_equal(as_numbers(scores), [1, np.nan, 3])
+    np.testing.assert_array_equal(read_numbers(scores), [1, np.nan, 3])
 
 
 def test_the_given_array_is_left_alone() -> None:

@@ -214,13 +214,17 @@ def test_rows_without_text_are_never_selected() -> None:
     assert f"{empty.sum()} empty texts" in str(selection)
 
 
-def test_scores_beside_a_pool_are_used() -> None:
+def test_scores_beside_a_pool_are_used(tmp_path: Path) -> None:
     rows, scores = make_pool()
     data = [{"text": f"row {i}", "score": 1 + i % 2, "other": int(5 - max(s, 0))}
             for i, s in enumerate(scores)]  # fmt: skip
     pool = ds2fast.read(data)
     by_array = ds2fast.select(pool, scores=scores, embeddings=rows, n=50, num_levels=6)
     assert by_array.given_scores.tolist() == scores.tolist()
+    by_array.save(tmp_path / "out")
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["input"]["scores"] == "given beside the rows"
+    assert "raw_score" not in pq.read_schema(tmp_path / "out" / "scores.parquet").names
     by_name = ds2fast.select(pool, scores="other", embeddings=rows, n=50, num_levels=6)
     assert by_name.given_scores.tolist() == [row["other"] for row in data]
     with pytest.raises(ds2fast.InputError, match="nonexistent"):
@@ -235,11 +239,12 @@ def test_scores_beside_a_pool_are_used() -> None:
 
 def test_arguments_are_checked_before_any_work() -> None:
     seen: list[str] = []
-    for arguments in ({"seed": 2**64}, {"num_levels": 70}, {"cache_dir": True}):
+    wrong: list[dict[str, Any]] = [{"seed": 2**64}, {"num_levels": 70}, {"cache_dir": True}]
+    for arguments in wrong:
         with pytest.raises(ds2fast.Ds2fastError, match=next(iter(arguments))):
             ds2fast.select(
                 scores=SCORES, embeddings=ROWS, n=5, progress=lambda *a: seen.append(a[0]),
-                **arguments,  # type: ignore[arg-type]  # wrong on purpose
+                **arguments,
             )  # fmt: skip
     assert seen == []
 
@@ -387,12 +392,13 @@ def test_saved_files_hold_every_row_and_what_made_them(tmp_path: Path) -> None:
     )
 
 
-def test_saving_never_touches_files_of_others(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["thesis.tex", "scores.parquet"])
+def test_saving_never_touches_files_of_others(tmp_path: Path, name: str) -> None:
     selection = ds2fast.select(scores=SCORES, embeddings=ROWS, n=5, num_levels=NUM_LEVELS)
-    (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(ds2fast.OutputError, match=r"thesis\.tex"):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(ds2fast.OutputError, match=name):
         selection.save(tmp_path, overwrite=True)
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: "mine"}
 
 
 def test_saving_over_results_needs_overwrite(tmp_path: Path) -> None:

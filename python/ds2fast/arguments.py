@@ -57,12 +57,12 @@ def as_numbers(values: npt.ArrayLike, name: str, *, nulls: bool = False) -> npt.
     """
     try:
         array = np.asarray(values)
-        if nulls and array.dtype.kind in "OUS":  # one word turns all of a list into words
-            array = _nulls_as_nan(np.asarray(values, dtype=object), name)
     except ValueError as error:
         raise InputError(
             f"{name}: expected an array of numbers, got rows that differ: {error}"
         ) from error
+    if nulls and array.dtype.kind in "OUS":  # one word turns all of a list into words
+        array = _nulls_as_nan(np.asarray(values, dtype=object), name)
     if not (np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating)):
         expected = "numbers" if nulls else "an array of real numbers"
         raise InputTypeError(f"{name}: expected {expected}, got dtype {array.dtype}")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ds2fast.arguments import as_count
+from ds2fast.arguments import as_count, as_numbers
 from ds2fast.errors import InputError, InputTypeError
 from ds2fast.graph import KnnGraph
 from ds2fast.results import BoolArray, IntArray, TransitionEstimate
@@ -16,6 +16,7 @@ MAX_LEVELS = 64
 """Most score levels that the stages take: the agreement counts hold K³ numbers."""
 
 UNRATED = -1
+"""The level of a row without a score."""
 
 
 def check_scores(scores: npt.ArrayLike, num_rows: int) -> IntArray:
@@ -29,7 +30,7 @@ def check_scores(scores: npt.ArrayLike, num_rows: int) -> IntArray:
         Another length than the graph's; a fraction, an infinity, a value outside [−1, 63]; no rated
         row.
     """
-    values = _as_numbers(scores)
+    values = as_numbers(scores, "scores", nulls=True)
     if values.shape != (num_rows,):
         raise InputError(
             f"scores: expected shape ({num_rows},), one score a row of the graph, "
@@ -47,26 +48,6 @@ def check_scores(scores: npt.ArrayLike, num_rows: int) -> IntArray:
     if not (levels >= 0).any():
         raise InputError(f"scores: expected rated rows, got {num_rows} unrated ones")
     return levels
-
-
-def _as_numbers(scores: npt.ArrayLike) -> npt.NDArray[Any]:
-    values: npt.NDArray[Any] = np.asarray(scores)
-    if values.dtype.kind in "US":  # one word turns a list into words: as objects, it can be named
-        values = np.asarray(scores, dtype=object)
-    if values.dtype == object:
-        other = [v for v in values.ravel() if v is not None and not _is_number(v)]
-        if other:
-            raise InputTypeError(f"scores: expected numbers, got {other[0]!r}")
-        return values.astype(np.float64)
-    if not (np.issubdtype(values.dtype, np.integer) or np.issubdtype(values.dtype, np.floating)):
-        raise InputTypeError(f"scores: expected numbers, got dtype {values.dtype}")
-    return values
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(
-        value, bool | np.complexfloating
-    )
 
 
 def _refuse_scores(values: npt.NDArray[Any], bad: BoolArray, expected: str) -> None:

@@ -24,4 +24,4 @@ class ModelNotFoundError(Ds2fastError, FileNotFoundError):
 
 
 class OutputError(Ds2fastError, ValueError):
-    """An output place that cannot be written without harm; nothing was written."""
+    """A place that results cannot, or must not, be written to; the message says what is left."""

@@ -184,16 +184,27 @@ class Selection(FrozenArrays):
     def save(self, directory: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write `selected.jsonl` (where there are rows), `scores.parquet` and `manifest.json`.
 
-        Each file takes its name only when it is whole. A directory that holds anything but results
-        of ours is refused; results of ours are replaced with `overwrite=True`.
+        All are written and synced under temporary names, then renamed together, the manifest last.
+
+        Parameters
+        ----------
+        directory : path-like
+            Made where it is missing; one that holds anything but results of ours is refused.
+        overwrite : bool
+            Whether earlier results of ours are replaced.
 
         Raises
         ------
         OutputError
-            The directory is not usable or the disk is full; old files stay as they were.
+            The directory holds other files, the file that the rows came from, or results of ours
+            without `overwrite`; or it cannot be written to. Old results are then as they were,
+            unless the message says that they are half replaced.
         """
+        from ds2fast.io.output import check_output_dir
         from ds2fast.save import save_selection
 
+        source = None if self.pool is None else self.pool.path
+        check_output_dir(directory, overwrite=overwrite, source=source)
         save_selection(self, directory, overwrite=overwrite)
 
     def _rows(self) -> Pool:

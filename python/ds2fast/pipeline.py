@@ -68,6 +68,7 @@ class _Input:
     embeddings: FloatArray | None
     graph: KnnGraph | None
     encoder: dict[str, Any] | None
+    scores_given: bool  # beside the pool, not in it
 
     @property
     def num_rated(self) -> int:
@@ -287,8 +288,8 @@ def _check_settings(
     num_levels: int | None,
     seed: int,
     threads: int | None,
-    model: str,
-    cache_dir: Any,
+    model: str | os.PathLike[str],
+    cache_dir: CacheDir,
 ) -> _Settings:
     if preset not in {None, "paper"}:
         raise InputError(f"preset: expected None or 'paper', got {preset!r}")
@@ -372,7 +373,12 @@ def _read_input(
         raise InputError(
             f"k: expected fewer than the number of rows ({len(levels)}), got {settings.k}"
         )
-    return _Input(levels, num_levels, pool, rows, graph, encoder)
+    scores_given = (
+        pool is None
+        or not isinstance(scores, str)
+        or (isinstance(data, Pool) and scores != DEFAULT_SCORES)
+    )
+    return _Input(levels, num_levels, pool, rows, graph, encoder, scores_given)
 
 
 def _check_given_graph(graph: KnnGraph, num_rows: int, k: int) -> None:
@@ -583,6 +589,7 @@ def _settings_record(
             "min_confidence": settings.min_confidence,
             "seed": settings.seed,
             "threads": settings.threads,
+            "scores_given": given.scores_given,
             "embeddings_given": given.embeddings is not None,
             "graph_given": given.graph is not None,
         }

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ds2fast.checks import UNRATED
 from ds2fast.errors import InputError
-from ds2fast.io.fields import MISSING, Field, list_names
-from ds2fast.io.rows import check_indices, row_lines, row_objects
+from ds2fast.io.digest import hash_rows
+from ds2fast.io.fields import MISSING, Field
+from ds2fast.io.rows import check_indices, fields_seen, row_lines, row_objects
 from ds2fast.io.schema import Schema
-from ds2fast.io.scores import UNRATED
 from ds2fast.results import DoubleArray, IntArray
-
-_ROWS_SHOWN = 1000
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,11 @@ class Pool:
     ids : list or None
         The rows' own ids, where they were asked for.
     path : Path or None
-        The file that the rows came from.
+        The file that the rows came from, as an absolute path.
+    file_sha256 : str or None
+        SHA-256 of that file's bytes as they were read; see `sha256`.
+    read_seconds : float
+        Time that reading took.
     """
 
     rows: Any
@@ -66,9 +70,16 @@ class Pool:
     score_mapping: str | None = None
     ids: list[Any] | None = None
     path: Path | None = None
+    file_sha256: str | None = None
+    read_seconds: float = 0.0
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the file as it was read; of data in memory its rows as JSON lines."""
+        return hash_rows(self.rows) if self.file_sha256 is None else self.file_sha256
 
     @property
     def num_unrated(self) -> int:
@@ -97,8 +108,8 @@ class Pool:
 
         Examples
         --------
-        >>> import ds2fast.io.read
-        >>> pool = ds2fast.io.read.read(["one", "two"], scores=None)
+        >>> from ds2fast.io.read import read
+        >>> pool = read(["one", "two"], scores=None)
         >>> pool.take([1, 0])
         ['two', 'one']
         """
@@ -126,7 +137,7 @@ class Pool:
         if all(value is MISSING for value in values):
             raise InputError(
                 f"column: expected a field of the rows, got {name!r}; fields seen: "
-                f"{list_names(rows[:_ROWS_SHOWN])}"
+                f"{fields_seen(self.rows)}"
             )
         return [None if value is MISSING else value for value in values]
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ds2fast.build import build_info
-from ds2fast.io.digest import input_hash
-from ds2fast.io.write import prepare_output_dir, write_manifest, write_rows, write_scores
-from ds2fast.results import TransitionEstimate
+from ds2fast.checks import UNRATED
+from ds2fast.io.output import MANIFEST, check_replaceable, made_directory
+from ds2fast.io.staging import Staging
+from ds2fast.io.write import write_manifest, write_rows, write_scores
+from ds2fast.results import BoolArray, TransitionEstimate
 
 if TYPE_CHECKING:
     from ds2fast.outcome import Selection
@@ -22,13 +25,41 @@ if TYPE_CHECKING:
 def save_selection(
     selection: Selection, directory: str | os.PathLike[str], *, overwrite: bool = False
 ) -> None:
-    """Write `selected.jsonl`, `scores.parquet` and, last, `manifest.json`; see `Selection.save`."""
-    target = prepare_output_dir(directory, overwrite=overwrite)
+    """Write `selected.jsonl` (where there are rows), `scores.parquet` and `manifest.json`.
+
+    All are written and synced under temporary names first; then they are renamed together, the
+    manifest last. Until it is, a manifest with `"complete": false` stands in its place.
+
+    Parameters
+    ----------
+    selection : Selection
+        What to save.
+    directory : path-like
+        Made where it is missing. Files of others in it are left alone.
+    overwrite : bool
+        Whether earlier results of ours are replaced; those that this save does not write go.
+
+    Raises
+    ------
+    OutputError
+        A file would be replaced that is not a result of ours, or that the rows were read from, or
+        without `overwrite`; the directory cannot be written to. Old results are then as they were,
+        unless the message says that they are half replaced.
+    """
+    target = Path(directory)
+    pool = selection.pool
+    check_replaceable(target, overwrite=overwrite, source=None if pool is None else pool.path)
     manifest = manifest_of(selection)
-    if selection.pool is not None:
-        write_rows(selection.pool, selection.indices, target / "selected.jsonl")
-    write_scores(target / "scores.parquet", score_columns(selection))
-    write_manifest(target / "manifest.json", manifest)
+    with made_directory(target), Staging(target) as staging:
+        if pool is not None:
+            with staging.open("selected.jsonl") as file:
+                write_rows(file, pool, selection.indices)
+        with staging.open("scores.parquet") as file:
+            write_scores(file, score_columns(selection))
+        files = dict(staging.sha256)
+        with staging.open(MANIFEST) as file:
+            write_manifest(file, {"complete": True, **manifest, "files": files})
+        staging.publish()
 
 
 def score_columns(selection: Selection) -> dict[str, Any]:
@@ -37,8 +68,13 @@ def score_columns(selection: Selection) -> dict[str, Any]:
     rank = np.full(len(selection.given_scores), -1, dtype=np.int64)
     rank[selection.indices] = np.arange(len(selection.indices))
     columns: dict[str, Any] = {"index": np.arange(len(rank), dtype=np.int64)}
-    if selection.pool is not None and selection.pool.raw_scores is not None:
-        columns["raw_score"] = selection.pool.raw_scores
+    pool = selection.pool
+    if (
+        pool is not None
+        and pool.raw_scores is not None
+        and not selection.settings.get("scores_given", False)
+    ):
+        columns["raw_score"] = pool.raw_scores
     return columns | {
         "given_score": selection.given_scores,
         "curated_score": curation.scores,
@@ -49,7 +85,22 @@ def score_columns(selection: Selection) -> dict[str, Any]:
         "long_tail": selection.long_tail,
         "rank": rank,
         "selected": rank >= 0,
+        "reason": _reasons(selection, rank >= 0),
     }
+
+
+def _reasons(selection: Selection, selected: BoolArray) -> list[str]:
+    """Why each row is where it is, in a few words."""
+    curation, given = selection.curation, selection.given_scores
+    fates = np.where(selected, "selected", "below the cut")
+    reasons: list[str] = np.where(curation.scores == UNRATED, "unrated", fates).tolist()
+    changed = (given != UNRATED) & (curation.scores != UNRATED) & (given != curation.scores)
+    for row in np.flatnonzero(changed).tolist():
+        reasons[row] += (
+            f"; corrected {given[row]} to {curation.scores[row]} "
+            f"(confidence {curation.confidence[row]:.2f})"
+        )
+    return reasons
 
 
 def manifest_of(selection: Selection) -> dict[str, Any]:
@@ -58,7 +109,11 @@ def manifest_of(selection: Selection) -> dict[str, Any]:
     curation = selection.curation
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "input": _describe_input(selection.pool, selection.given_scores),
+        "input": _describe_input(
+            selection.pool,
+            selection.given_scores,
+            scores_given=selection.settings.get("scores_given", False),
+        ),
         "settings": selection.settings,
         "encoder": selection.encoder,
         "graph": {
@@ -66,7 +121,7 @@ def manifest_of(selection: Selection) -> dict[str, Any]:
             "k": selection.graph.k,
             "recall": selection.graph.recall,
         },
-        "transition": describe_transition(selection.transition),
+        "transition": transition_record(selection.transition),
         "curation": {
             "method": curation.method,
             "misrated": int(curation.misrated.sum()),
@@ -85,7 +140,7 @@ def manifest_of(selection: Selection) -> dict[str, Any]:
     }
 
 
-def describe_transition(estimate: TransitionEstimate | None) -> Mapping[str, Any] | None:
+def transition_record(estimate: TransitionEstimate | None) -> Mapping[str, Any] | None:
     """The estimate of T as plain values."""
     if estimate is None:
         return None
@@ -102,17 +157,16 @@ def describe_transition(estimate: TransitionEstimate | None) -> Mapping[str, Any
     }
 
 
-def _describe_input(pool: Pool | None, scores: Any) -> dict[str, Any]:
+def _describe_input(pool: Pool | None, scores: Any, *, scores_given: bool) -> dict[str, Any]:
     rated = int((scores >= 0).sum())
     counts: dict[str, Any] = {"rows": len(scores), "rated": rated, "unrated": len(scores) - rated}
     if pool is None:
         return counts
-    source = pool.rows if pool.path is None else pool.path
     return {
         "path": pool.path,
-        "sha256": input_hash(source),
+        "sha256": pool.sha256,
         **counts,
         "empty_texts": pool.empty.count,
         "text": pool.schema.describe(),
-        "scores": pool.score_mapping,
+        "scores": "given beside the rows" if scores_given else pool.score_mapping,
     }

@@ -29,7 +29,7 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         The operating system refused (a full disk, no permission, no such directory).
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
+    temporary = temporary_beside(target)
     try:
         with _removed_on_failure(temporary):
             with temporary.open("xb") as file:
@@ -37,11 +37,16 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(target)
-        _sync_directory(target.parent)
+        sync_directory(target.parent)
     except OSError as error:
         raise OutputError(
             f"cannot write {target}: {error.strerror or error}; what was there is unchanged"
         ) from error
+
+
+def temporary_beside(target: Path) -> Path:
+    """A name for a file that is to become `target`; `TEMPORARY_NAME` knows it again."""
+    return target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
 
 
 @contextmanager
@@ -54,7 +59,7 @@ def _removed_on_failure(path: Path) -> Iterator[None]:
         raise
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """Make a rename last through a power cut, on file systems that can sync a directory."""
     with suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 Row = Mapping[str, Any]
 """One row of the pool as Python sees it: field names and their values."""
 
+Place = Callable[[int], str]
+"""Where a row stands, by its number in the pool, in the words of the user's data."""
+
 MISSING: Final = object()
 """What a `Field` gives for a row that has no such field; null is a value."""
+
+
+def row_place(number: int) -> str:
+    """Place of a row of data that has no lines."""
+    return f"row {number}"
 
 
 class Field:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-import numpy as np
-
 from ds2fast.errors import InputError, InputTypeError
-from ds2fast.io.fields import MISSING, Field, list_names
-from ds2fast.io.rows import row_objects
+from ds2fast.io.fields import MISSING, Field
+from ds2fast.io.rows import fields_seen
 from ds2fast.io.schema import TextRenderer
 from ds2fast.io.scores import ScoreLevels, map_scores
 from ds2fast.io.source import Source, open_source
 from ds2fast.pool import EmptyTexts, Pool
-
-_ROWS_SHOWN = 1000
 
 
 def read(
@@ -30,8 +27,9 @@ def read(
     Parameters
     ----------
     data : path, list or table
-        A file (`.jsonl`, `.json` with lines or one array, both also `.gz`; `.parquet`), a list of
-        dicts or of strings, an Arrow table, or a data frame that Arrow can read (pandas, polars).
+        A file (`.jsonl`, `.json` with lines, one array or one object, both also `.gz`;
+        `.parquet`), a list of dicts or of strings, an Arrow table, or a data frame that Arrow can
+        read (pandas, polars).
     text : str, optional
         The field that holds the text, or a format string such as `"{question}\n{answer}"`. By
         default each row is rendered in the first of these forms that gives it a text: `messages`
@@ -72,6 +70,7 @@ def read(
     >>> pool.scores.tolist(), pool.score_mapping
     ([5, 1], 'scores 1..5 taken as they are')
     """
+    start = time.perf_counter()
     renderer = TextRenderer(text)
     score_field = Field(scores) if isinstance(scores, str) else None
     id_field = Field(_check_id(id)) if id is not None else None
@@ -81,10 +80,11 @@ def read(
     texts, columns = _gather(source, renderer, fields)
     if not texts:
         raise InputError(f"{source.name}: expected at least one row, got none")
-    schema = renderer.schema(fields_seen=lambda: _fields_seen(source), num_rows=len(texts))
+    schema = renderer.schema(fields_seen=lambda: fields_seen(source.rows), num_rows=len(texts))
     if score_field is not None:
         column = _found(source, "scores", score_field, columns[0])
-        given = map_scores(column, num_levels=num_levels, label=f"scores={scores!r}")
+        label = f"scores={scores!r}"
+        given = map_scores(column, num_levels=num_levels, label=label, place=source.place)
     ids = None if id_field is None else _found(source, "id", id_field, columns[-1])
     _check_length(given, len(texts))
     return Pool(
@@ -98,6 +98,8 @@ def read(
         score_mapping=given.mapping if given else None,
         ids=ids,
         path=source.path,
+        file_sha256=source.sha256(),
+        read_seconds=time.perf_counter() - start,
     )
 
 
@@ -115,24 +117,18 @@ def _gather(
     columns: list[list[Any]] = [[] for _ in fields]
     wanted = renderer.columns.union(*(field.columns for field in fields))
     for number, row in enumerate(source.parse(wanted)):
-        texts.append(renderer.render(number, row))
+        texts.append(renderer.render(number, row, source.place))
         for field, column in zip(fields, columns, strict=True):
             column.append(MISSING if isinstance(row, str) else field.of(row))
     return texts, columns
 
 
-def _fields_seen(source: Source) -> str:
-    """Names of the fields in the first rows, for messages."""
-    shown = np.arange(min(_ROWS_SHOWN, len(source.rows)))
-    return list_names(row_objects(source.rows, shown))
-
-
 def _found(source: Source, argument: str, field: Field, values: list[Any]) -> list[Any]:
     if all(value is MISSING for value in values):
-        hint = "; scores=None reads the texts alone" if argument == "scores" else ""
+        hint = "; scores= (--scores) names another field" if argument == "scores" else ""
         raise InputError(
             f"{argument}: expected a field of the rows, got {field.name!r}, which none of the "
-            f"{len(values)} rows has; fields seen: {_fields_seen(source)}{hint}"
+            f"{len(values)} rows has; fields seen: {fields_seen(source.rows)}{hint}"
         )
     return [None if value is MISSING else value for value in values]
 

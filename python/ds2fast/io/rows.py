@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import orjson
-import pyarrow as pa
 
 from ds2fast.errors import InputError
+from ds2fast.io.arrow import is_arrow
+from ds2fast.io.fields import list_names
 from ds2fast.results import IntArray
 
 _SLICE = 64
+_ROWS_SHOWN = 1000
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
@@ -51,14 +53,19 @@ def check_indices(indices: Any, num_rows: int) -> IntArray:
 
 def row_objects(rows: Any, indices: IntArray) -> list[Any]:
     """Rows as Python objects, in the given order; lines are parsed, table rows become dicts."""
-    if isinstance(rows, pa.Table):
+    if is_arrow(rows, "Table"):
         return _table_rows(rows, indices)
     return [parse_json(row) if isinstance(row, bytes) else row for row in _pick(rows, indices)]
 
 
+def fields_seen(rows: Any) -> str:
+    """Names of the fields in the first rows, for messages."""
+    return list_names(row_objects(rows, np.arange(min(_ROWS_SHOWN, len(rows)))))
+
+
 def row_lines(rows: Any, indices: IntArray) -> Iterator[bytes]:
     """Rows as lines of JSON without line ends, in the given order; lines go out as they came."""
-    picked = _table_rows(rows, indices) if isinstance(rows, pa.Table) else _pick(rows, indices)
+    picked = _table_rows(rows, indices) if is_arrow(rows, "Table") else _pick(rows, indices)
     for row in picked:
         yield row if isinstance(row, bytes) else dump_row(row)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ds2fast.errors import InputError, InputTypeError
-from ds2fast.io.fields import MISSING, Field, Row
+from ds2fast.io.fields import MISSING, Field, Place, Row, row_place
 from ds2fast.io.template import Template
 
 Turn = tuple[str, str]
@@ -201,9 +201,9 @@ class TextRenderer:
             return self._template.columns
         return set(FORM_COLUMNS) if self._field is None else self._field.columns
 
-    def render(self, number: int, row: Row | str) -> str:
-        """Text of a row, `""` where it has none; `number` is the row's place, for messages."""
-        form, text = self._render(number, row)
+    def render(self, number: int, row: Row | str, place: Place = row_place) -> str:
+        """Text of a row, `""` where it has none; `place` says where row `number` stands."""
+        form, text = self._render(number, row, place)
         self._known = self._known or text is not None
         if not text or not text.strip():
             return ""
@@ -213,11 +213,11 @@ class TextRenderer:
             self._example = (number, text)
         return text
 
-    def _render(self, number: int, row: Row | str) -> tuple[str, str | None]:
+    def _render(self, number: int, row: Row | str, place: Place) -> tuple[str, str | None]:
         if isinstance(row, str):
             return "strings", row if self._text is None else None
         if self._template is not None:
-            return f"text={self._text!r}", self._template.fill(number, row)
+            return f"text={self._text!r}", self._template.fill(number, row, place)
         if self._field is not None:
             return f"text={self._text!r}", _render_value(self._field.of(row))
         known = None
@@ -251,7 +251,7 @@ class TextRenderer:
             )
         return (
             f"data: found no field that holds the text; fields seen: {fields_seen}; forms known: "
-            f"{', '.join(FORMS)}; text= names another field or gives a format string"
+            f"{', '.join(FORMS)}; text= (--text) names another field or gives a format string"
         )
 
 

@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from ds2fast.errors import InputError, InputTypeError
-from ds2fast.io.numbers import as_numbers
-from ds2fast.results import DoubleArray, IntArray
+from ds2fast.arguments import as_count
+from ds2fast.checks import MAX_LEVELS, UNRATED
+from ds2fast.errors import InputError
+from ds2fast.io.fields import Place, row_place
+from ds2fast.io.numbers import read_numbers
+from ds2fast.results import BoolArray, DoubleArray, IntArray
 
-UNRATED = -1
 PAPER_LEVELS = 6
+_PAPER_HIGHEST = (9, 10)
 LONGEST_SCALE = 32
 """More integer levels than this are a measure and no rating scale: each would hold few rows."""
 
@@ -44,14 +47,21 @@ class ScoreLevels:
         return int(np.count_nonzero(self.levels == UNRATED))
 
 
-def map_scores(scores: Any, *, num_levels: int | None = None, label: str = "scores") -> ScoreLevels:
+def map_scores(
+    scores: Any,
+    *,
+    num_levels: int | None = None,
+    label: str = "scores",
+    place: Place = row_place,
+) -> ScoreLevels:
     """Map scores of any scale to levels 0..K−1.
 
     Null, NaN and −1 are unrated. Integral floats are integers. Then, by the scores present:
 
     - integers within 0..5 are levels already and stay as they are, so 1..5 keeps its own words
       (level 0 is then absent, which the method allows for);
-    - integers within 0..10 are compressed as the paper does: `clip(score, 4, 9) - 4`;
+    - integers whose largest is 9 or 10 are compressed as the paper does its scale of 1..10:
+      `clip(score, 4, 9) - 4`;
     - other integers are shifted so that the smallest becomes 0, if that gives at most 32 levels;
     - reals, and integers over a longer range, are cut at their 1/6, ..., 5/6 quantiles: level =
       number of cuts below the score, so equal scores share a level. Up to six different values are
@@ -65,6 +75,8 @@ def map_scores(scores: Any, *, num_levels: int | None = None, label: str = "scor
         K. The scores are then levels as they stand, and must be integers in [0, K).
     label : str
         Name of the argument in messages.
+    place : callable(row) -> str
+        Where a row stands, for messages.
 
     Returns
     -------
@@ -82,20 +94,22 @@ def map_scores(scores: Any, *, num_levels: int | None = None, label: str = "scor
     Examples
     --------
     >>> mapped = map_scores([1, 10, 6, None])
-    >>> mapped.levels.tolist(), mapped.mapping
-    ([0, 5, 2, -1], 'scores 1..10 compressed to 0..5: clip(score, 4, 9) - 4; 1 row unrated')
+    >>> mapped.levels.tolist()
+    [0, 5, 2, -1]
+    >>> map_scores([1, 7, 6]).mapping
+    'scores 1..7 shifted to 0..6: score - 1; num_levels= (--num-levels) takes scores as they stand'
     >>> map_scores([3, 7, 0], num_levels=8).levels.tolist()
     [3, 7, 0]
     """
     _check_num_levels(num_levels)
-    raw = as_numbers(scores, label=label)
+    raw = read_numbers(scores, label=label, place=place)
     rated = ~np.isnan(raw) & (raw != UNRATED)
     if not rated.any():
         raise InputError(f"{label}: expected rated rows, got {len(raw)} rows and none is rated")
     if num_levels is None:
-        values, mapping = _map_rated(raw, rated, label)
+        values, mapping = _map_rated(raw, rated, label, place)
     else:
-        values, mapping = _take_as_levels(raw, rated, num_levels, label)
+        values, mapping = _take_as_levels(raw, rated, num_levels, label, place)
     _check_two_levels(values, raw[rated], mapping, label)
     levels = np.full(len(raw), UNRATED, dtype=np.int64)
     levels[rated] = values
@@ -106,16 +120,12 @@ def map_scores(scores: Any, *, num_levels: int | None = None, label: str = "scor
 def _check_num_levels(num_levels: int | None) -> None:
     if num_levels is None:
         return
-    if isinstance(num_levels, bool) or not hasattr(num_levels, "__index__"):
-        raise InputTypeError(
-            f"num_levels: expected an integer or None, got {type(num_levels).__name__}"
-        )
-    if num_levels < 2:
-        raise InputError(f"num_levels: expected at least 2, got {num_levels}")
+    if as_count(num_levels, "num_levels", minimum=2) > MAX_LEVELS:
+        raise InputError(f"num_levels: expected at most {MAX_LEVELS}, got {num_levels}")
 
 
 def _map_rated(
-    raw: DoubleArray, rated: np.ndarray[Any, np.dtype[np.bool_]], label: str
+    raw: DoubleArray, rated: BoolArray, label: str, place: Place
 ) -> tuple[IntArray, str]:
     values = raw[rated]
     if (values != np.floor(values)).any():
@@ -124,29 +134,36 @@ def _map_rated(
         row = int((rated & (raw < 0)).argmax())
         raise InputError(
             f"{label}: expected integer scores of at least 0, or -1 for unrated, got "
-            f"{raw[row]:g} in row {row} (the first such row)"
+            f"{raw[row]:g} in {place(row)} (the first such)"
         )
+    levels, mapping = _map_integers(values)
+    if int(values.max()) < MAX_LEVELS and (levels != values).any():
+        mapping += "; num_levels= (--num-levels) takes scores as they stand"
+    return levels, mapping
+
+
+def _map_integers(values: DoubleArray) -> tuple[IntArray, str]:
     low, high = int(values.min()), int(values.max())
-    if high < PAPER_LEVELS:
-        return values.astype(np.int64), f"scores {low}..{high} taken as they are"
-    if high <= 10:
-        levels = np.clip(values, 4, 9).astype(np.int64) - 4
-        return levels, f"scores {low}..{high} compressed to 0..5: clip(score, 4, 9) - 4"
     if high - low >= LONGEST_SCALE:
         return _cut_at_quantiles(values, "scores")
-    levels = values.astype(np.int64) - low
-    return levels, f"scores {low}..{high} shifted to 0..{high - low}: score - {low}"
+    levels = values.astype(np.int64)
+    if high in _PAPER_HIGHEST:
+        words = f"scores {low}..{high} compressed to 0..5: clip(score, 4, 9) - 4"
+        return np.clip(levels, 4, 9) - 4, words
+    if high < PAPER_LEVELS or low == 0:
+        return levels, f"scores {low}..{high} taken as they are"
+    return levels - low, f"scores {low}..{high} shifted to 0..{high - low}: score - {low}"
 
 
 def _take_as_levels(
-    raw: DoubleArray, rated: np.ndarray[Any, np.dtype[np.bool_]], num_levels: int, label: str
+    raw: DoubleArray, rated: BoolArray, num_levels: int, label: str, place: Place
 ) -> tuple[IntArray, str]:
     wrong = rated & ((raw != np.floor(raw)) | (raw < 0) | (raw >= num_levels))
     if wrong.any():
         row = int(wrong.argmax())
         raise InputError(
             f"{label}: expected levels 0..{num_levels - 1} as num_levels={num_levels} says, or -1 "
-            f"for unrated, got {raw[row]:g} in row {row} (the first such row)"
+            f"for unrated, got {raw[row]:g} in {place(row)} (the first such)"
         )
     words = f"scores taken as levels 0..{num_levels - 1}, as num_levels={num_levels} says"
     return raw[rated].astype(np.int64), words
@@ -176,6 +193,6 @@ def _check_two_levels(levels: IntArray, values: DoubleArray, mapping: str, label
         )
 
 
-def _unrated_words(unrated: np.ndarray[Any, np.dtype[np.bool_]]) -> str:
+def _unrated_words(unrated: BoolArray) -> str:
     count = int(np.count_nonzero(unrated))
     return f"; {count} row{'s' * (count != 1)} unrated" if count else ""

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import io
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from ds2fast.errors import InputError, InputFileError, InputTypeError
-from ds2fast.io.fields import Row
+from ds2fast.io.arrow import is_arrow
+from ds2fast.io.digest import DigestedFile
+from ds2fast.io.fields import Place, Row, row_place
 from ds2fast.io.rows import parse_json
 
 EXTENSIONS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
 _BOM = b"\xef\xbb\xbf"
 _BATCH = 4096
+_BUFFER = 1 << 18
 _SHOWN = 60
 
 
@@ -30,19 +33,26 @@ class Source:
     Attributes
     ----------
     name : str
-        The file's path, or `"data"`; for messages.
+        The file's path as it was given, or `"data"`; for messages.
     path : Path or None
-        The file, None for data in memory.
+        The file's absolute path, None for data in memory.
     rows : list of bytes, list of objects, or Table
         The raw rows. Lines of a file are added while `parse` runs.
     parse : callable(columns) -> iterator of dicts or strings
         The rows as Python objects; a table gives only the named columns.
+    sha256 : callable() -> str or None
+        Hash of the file's bytes as they lie on disk, known when `parse` has run to its end; None
+        for data in memory.
+    place : callable(row) -> str
+        Where a row that was parsed stands: its line in a file of lines.
     """
 
     name: str
     path: Path | None
     rows: Any
     parse: Callable[[set[str]], Iterator[Row | str]]
+    sha256: Callable[[], str | None]
+    place: Place = row_place
 
 
 def open_source(data: Any) -> Source:
@@ -60,14 +70,14 @@ def open_source(data: Any) -> Source:
     if isinstance(data, str | os.PathLike):
         return _open_file(check_file(cast("str | os.PathLike[str]", data)))
     if isinstance(data, list | tuple):
-        return _from_list("data", None, list(data))
+        return _from_list("data", list(data))
     table = _as_table(data)
     if table is None:
         raise InputTypeError(
             f"data: expected a path ({', '.join(EXTENSIONS)}), a list of dicts or strings, or a "
             f"table, got {type(data).__name__}"
         )
-    return _from_table("data", None, table)
+    return _from_table("data", table)
 
 
 def check_file(data: str | os.PathLike[str]) -> Path:
@@ -89,25 +99,61 @@ def check_file(data: str | os.PathLike[str]) -> Path:
 def _open_file(path: Path) -> Source:
     name = path.name.lower()
     if name.endswith(".parquet"):
-        return _from_table(str(path), path, _read_parquet(path))
-    if name.endswith((".json", ".json.gz")) and _starts_with_bracket(path):
-        return _from_list(str(path), path, _read_array(path))
-    lines: list[bytes] = []
-    return Source(str(path), path, lines, lambda _: _parse_lines(path, lines))
+        return _open_parquet(path)
+    file = DigestedFile(path)
+    if name.endswith((".json", ".json.gz")):
+        return _from_json(path, file)
+    return _from_lines(path, file, _read_lines(path, file))
 
 
-def _open_bytes(path: Path) -> BinaryIO:
-    if path.name.lower().endswith(".gz"):
-        return cast(BinaryIO, gzip.open(path, "rb"))
-    return path.open("rb")
+def _from_lines(path: Path, file: DigestedFile, lines: Iterable[bytes]) -> Source:
+    """One row a line, parsed as they are asked for."""
+    rows: list[bytes] = []
+    numbers = array("q")
+    return Source(
+        name=str(path),
+        path=path.absolute(),
+        rows=rows,
+        parse=lambda _: _parse_lines(path, lines, rows, numbers),
+        place=lambda row: f"line {numbers[row]}",
+        sha256=lambda: file.sha256,
+    )
 
 
-def _read_lines(path: Path) -> Iterator[bytes]:
+def _from_json(path: Path, file: DigestedFile) -> Source:
+    """An array of rows, one object a line, or a single object over several lines."""
+    lines = list(_read_lines(path, file))
+    first = next((line for line in lines if line.strip()), b"")
+    if not first or (not first.lstrip().startswith(b"[") and _is_json(first)):
+        return _from_lines(path, file, lines)
+    return _from_list(str(path), _parse_whole(path, b"\n".join(lines)), path, file.sha256)
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        parse_json(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _parse_whole(path: Path, text: bytes) -> list[Any]:
+    expected = "a JSON array of objects, one object, or one object a line"
+    try:
+        value = parse_json(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path}: expected {expected}, got broken JSON ({error}): {_beginning(text)}"
+        ) from None
+    return value if isinstance(value, list) else [value]
+
+
+def _read_lines(path: Path, file: DigestedFile) -> Iterator[bytes]:
     r"""Lines of a file without byte order mark and line ends (`\n` or `\r\n`, nothing else)."""
     number = 0
     try:
-        with _open_bytes(path) as file:
-            for number, line in enumerate(file, start=1):
+        with file, _decoded(path, file) as content:
+            for number, line in enumerate(content, start=1):
                 row = line.removeprefix(_BOM) if number == 1 else line
                 yield row.removesuffix(b"\n").removesuffix(b"\r")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -119,11 +165,22 @@ def _read_lines(path: Path) -> Iterator[bytes]:
         raise InputFileError(f"{path}: cannot read on after line {number}: {error}") from error
 
 
-def _parse_lines(path: Path, lines: list[bytes]) -> Iterator[Row]:
-    for number, line in enumerate(_read_lines(path), start=1):
+def _decoded(path: Path, file: DigestedFile) -> BinaryIO:
+    buffered = io.BufferedReader(file, _BUFFER)
+    if path.name.lower().endswith(".gz"):
+        return cast(BinaryIO, gzip.GzipFile(fileobj=buffered, mode="rb"))
+    return cast(BinaryIO, buffered)
+
+
+def _parse_lines(
+    path: Path, lines: Iterable[bytes], rows: list[bytes], numbers: array[int]
+) -> Iterator[Row]:
+    """Parsed rows; each one's line and line number are added before it is handed over."""
+    for number, line in enumerate(lines, start=1):
         if line.strip():
             row = _parse_line(f"{path}, line {number}", line)
-            lines.append(line)
+            rows.append(line)
+            numbers.append(number)
             yield row
 
 
@@ -149,24 +206,9 @@ def _kind(value: Any) -> str:
     return names.get(type(value), "a number")
 
 
-def _starts_with_bracket(path: Path) -> bool:
-    first = next((line for line in _read_lines(path) if line.strip()), b"")
-    return first.lstrip().startswith(b"[")
-
-
-def _read_array(path: Path) -> list[Any]:
-    text = b"\n".join(_read_lines(path))
-    try:
-        rows = parse_json(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{path}: expected a JSON array of objects, got broken JSON ({error}): "
-            f"{_beginning(text)}"
-        ) from None
-    return cast(list[Any], rows)
-
-
-def _from_list(name: str, path: Path | None, rows: list[Any]) -> Source:
+def _from_list(
+    name: str, rows: list[Any], path: Path | None = None, sha256: str | None = None
+) -> Source:
     kind: type | None = None
     for number, row in enumerate(rows):
         if not isinstance(row, Mapping | str):
@@ -179,39 +221,57 @@ def _from_list(name: str, path: Path | None, rows: list[Any]) -> Source:
                 f"{name}: expected dicts or strings and no mixture, got {type(row).__name__} "
                 f"in row {number} after {kind.__name__}"
             )
-    return Source(name, path, rows, lambda _: iter(rows))
+    return Source(name, path and path.absolute(), rows, lambda _: iter(rows), lambda: sha256)
 
 
-def _read_parquet(path: Path) -> Any:
+def _open_parquet(path: Path) -> Source:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
-        with pq.ParquetFile(path) as file:
-            return file.read()
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        with pq.ParquetFile(path) as parquet:
+            table = parquet.read()
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: expected a whole Parquet file, got {error}") from error
+    return _from_table(str(path), table, path, sha256)
 
 
 def _as_table(data: Any) -> Any:
     """An Arrow table of any data frame, or None; Arrow knows pandas, and any other by protocol."""
-    if isinstance(data, pa.Table):
+    if is_arrow(data, "Table"):
         return data
-    if isinstance(data, pa.RecordBatch):
-        return pa.Table.from_batches([data])
+    is_pandas = type(data).__module__.partition(".")[0] == "pandas" and hasattr(data, "columns")
+    if not (is_pandas or is_arrow(data, "RecordBatch") or hasattr(data, "__arrow_c_stream__")):
+        return None
+
+    import pyarrow as pa
+
     try:
-        if type(data).__module__.partition(".")[0] == "pandas" and hasattr(data, "columns"):
-            return pa.Table.from_pandas(data, preserve_index=False)
-        return pa.table(data) if hasattr(data, "__arrow_c_stream__") else None
+        if isinstance(data, pa.RecordBatch):
+            return pa.Table.from_batches([data])
+        return pa.Table.from_pandas(data, preserve_index=False) if is_pandas else pa.table(data)
     except (pa.ArrowException, TypeError) as error:
         raise InputError(
             f"data: expected a table that Arrow can hold, got {type(data).__name__} ({error})"
         ) from error
 
 
-def _from_table(name: str, path: Path | None, table: Any) -> Source:
+def _from_table(
+    name: str, table: Any, path: Path | None = None, sha256: str | None = None
+) -> Source:
     names = table.column_names
     twice = next((column for column in names if names.count(column) > 1), None)
     if twice is not None:
         raise InputError(f"{name}: expected distinct columns, got {twice!r} more than once")
-    return Source(name, path, table, lambda columns: _parse_table(table, columns))
+    return Source(
+        name,
+        path and path.absolute(),
+        table,
+        lambda columns: _parse_table(table, columns),
+        lambda: sha256,
+    )
 
 
 def _parse_table(table: Any, columns: set[str]) -> Iterator[Row]:

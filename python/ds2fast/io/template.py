@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ds2fast.errors import InputError
-from ds2fast.io.fields import MISSING, Field, Row
+from ds2fast.io.fields import MISSING, Field, Place, Row, row_place
 
 
 class Template(string.Formatter):
@@ -44,7 +44,7 @@ class Template(string.Formatter):
         """Columns of a table that filling in may read."""
         return set().union(*(field.columns for field in self._fields.values()))
 
-    def fill(self, number: int, row: Row) -> str | None:
+    def fill(self, number: int, row: Row, place: Place = row_place) -> str | None:
         """The text of a row; None where it has none of the fields."""
         values = [field.of(row) for field in self._fields.values()]
         if all(value is MISSING for value in values):
@@ -54,7 +54,9 @@ class Template(string.Formatter):
         try:
             return self.vformat(self._text, (), row)
         except (ValueError, TypeError) as error:
-            raise InputError(f"text: cannot fill {self._text!r} in row {number}: {error}") from None
+            raise InputError(
+                f"text: cannot fill {self._text!r} in {place(number)}: {error}"
+            ) from None
 
     def get_field(
         self,
