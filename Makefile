@@ -12,10 +12,10 @@ CMAKE_FLAGS = -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)" \
               -DPython_EXECUTABLE="$(abspath $(BIN)/python)"
 
 .PHONY: help setup encoder demo test test-cpp test-python coverage lint format tidy bench asan tsan \
-        wheel clean
+        without-avx arm64 wheel lowest clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | \
 	  awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 $(VENV)/.tools: pyproject.toml
@@ -81,11 +81,27 @@ tsan: $(VENV)/.tools  ## C++ tests under TSan
 	PATH="$(abspath $(BIN)):$$PATH" cmake --build --preset tsan
 	PATH="$(abspath $(BIN)):$$PATH" ctest --preset tsan
 
+without-avx: setup  ## under qemu on a processor without AVX (needs qemu-user)
+	PATH="$(abspath $(BIN)):$$PATH" cmake --preset portable $(CMAKE_FLAGS)
+	PATH="$(abspath $(BIN)):$$PATH" cmake --build --preset portable
+	scripts/without_avx.sh $(BIN)/python
+
+arm64: $(VENV)/.tools  ## C++ tests for arm64 under qemu (needs g++-aarch64-linux-gnu, qemu-user)
+	PATH="$(abspath $(BIN)):$$PATH" scripts/arm64_tests.sh
+
 wheel: $(VENV)/.tools  ## an sdist and a wheel in dist/, the wheel tried in an empty environment
 	$(BIN)/python -m pip install --quiet build
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
-	scripts/try_wheel.sh dist
+	scripts/try_wheel.sh dist $(BIN)/python
+
+lowest: $(VENV)/.tools encoder  ## the Python tests with the lowest versions that pyproject.toml allows
+	$(BIN)/python -m venv --clear build/lowest
+	sed -n '/^dependencies = \[/,/^\]/s/^ *"\(.*\)>=\(.*\)",$$/\1==\2/p' pyproject.toml \
+	  > build/lowest/lowest.txt
+	build/lowest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	build/lowest/bin/python -m pip install --quiet --requirement build/lowest/lowest.txt --group test .
+	build/lowest/bin/python -m pytest
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) $(DEMO) build dist .cache

@@ -16,15 +16,15 @@ extension=("$build"/_core.*.so)
 # A tree of its own, in which ds2fast._core is the instrumented one.
 tree="$(mktemp -d)"
 trap 'rm -rf "$tree"' EXIT
-cp -R python/ds2fast "$tree/"
+cp -R python/. "$tree/"
 find "$tree" -name '*.so' -delete
 cp "${extension[0]}" "$tree/ds2fast/"
 
-# The environment's packages with the interpreter below it: started from the environment itself, an
-# editable install of ds2fast would stand before the tree, in the tests' subprocesses as well.
+# The environment's packages under an interpreter with no installed package: in the environment itself
+# an editable install of ds2fast would stand before the tree, in the tests' subprocesses as well.
 packages="$("$python" -c 'import sysconfig; print(sysconfig.get_path("platlib"))')"
-interpreter="$(readlink -f "$python")"
-export PYTHONPATH="$tree:$packages" PYTHONNOUSERSITE=1 PYTHONDONTWRITEBYTECODE=1
+"$python" -m venv --without-pip "$tree/venv"
+export PYTHONPATH="$tree:$packages" PYTHONDONTWRITEBYTECODE=1
 
 compiler="$(sed -n 's/^CMAKE_CXX_COMPILER:[A-Z]*=//p' "$build/CMakeCache.txt")"
 preload=()
@@ -37,7 +37,7 @@ run() {
   # Leaks are not looked for: the interpreter keeps objects until it ends.
   env LD_PRELOAD="$(IFS=:; echo "${preload[*]}")" \
     ASAN_OPTIONS=detect_leaks=0:halt_on_error=1:abort_on_error=1 \
-    UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 "$interpreter" "$@"
+    UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 "$tree/venv/bin/python" "$@"
 }
 
 loaded="$(run -c 'import ds2fast; print(ds2fast._core.__file__)')"
@@ -46,4 +46,5 @@ tests=()
 for stage in knn selection diversity graph transition curation invariance properties; do
   [ ! -f "tests/test_$stage.py" ] || tests+=("tests/test_$stage.py")
 done
-run -m pytest -q -p no:cacheprovider "${tests[@]}" "$@"
+# Captured at the level of sys only: a report of ASan goes past it to the terminal.
+run -m pytest -q --capture=sys -p no:cacheprovider "${tests[@]}" "$@"

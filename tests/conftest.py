@@ -12,10 +12,18 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The measuring data beside the checkout (`DS2FAST_SHARED` may point elsewhere)."""
-    shared = Path(os.environ.get("DS2FAST_SHARED", ROOT.parent / "shared"))
+    """The measuring data beside the checkout, or where `DS2FAST_SHARED` says that they are."""
+    return find_shared_data(os.environ.get("DS2FAST_SHARED"), ROOT.parent / "shared")
+
+
+def find_shared_data(named: str | None, beside: Path) -> Path:
+    """The data's folder. Missing beside the checkout they are skipped, missing where named not."""
+    shared = Path(named) if named else beside
     if not (shared / "data" / "plant.py").is_file():
-        pytest.skip(f"needs the measuring data, looked for in {shared}")
+        missing = f"the measuring data are not in {shared} (data/plant.py is looked for)"
+        if named:
+            pytest.fail(f"DS2FAST_SHARED: {missing}")
+        pytest.skip(missing)
     return shared / "data"
 
 

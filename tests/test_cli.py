@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
+import termios
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +20,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 import ds2fast
-from ds2fast.cli import main
+from ds2fast.errors import InputError, InputFileError, ModelNotFoundError, OutputError
+from ds2fast.outcome import WeakEvidenceWarning
+from ds2fast_cli.commands import DEFAULT_MODEL, program
+from ds2fast_cli.exits import exit_code
+
+PROGRAM = (sys.executable, "-m", "ds2fast_cli")
 
 TOPICS = ("bread", "planets", "SQL joins", "roses", "chess", "violins")
 
@@ -36,7 +46,7 @@ def write_pool(path: Path, *, rows: int = 60) -> list[str]:
 
 
 def run(*arguments: Any) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+    return CliRunner().invoke(program, [str(argument) for argument in arguments])
 
 
 @pytest.mark.encoder
@@ -69,27 +79,77 @@ def test_quiet_json_prints_json_alone(tmp_path: Path, encoder_dir: Path) -> None
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     assert result.stderr == ""
-    assert json.loads(result.stdout)["selection"]["rows"] == 30
+    printed = json.loads(result.stdout)
+    assert printed["selection"]["rows"] == 30
+    assert printed == json.loads((tmp_path / "out" / "manifest.json").read_text())
 
 
 @pytest.mark.encoder
-def test_diagnose_prints_t(tmp_path: Path, encoder_dir: Path) -> None:
+def test_diagnose_prints_findings_and_tells_of_the_pool(tmp_path: Path, encoder_dir: Path) -> None:
     write_pool(tmp_path / "pool.jsonl")
     arguments = (tmp_path / "pool.jsonl", "--model", encoder_dir, "--cache-dir", tmp_path / "cache")
     result = run("diagnose", *arguments)
     assert result.exit_code == 0, result.stderr
     assert "Transition matrix T" in result.stdout
     assert "by chance" in result.stdout
-    as_json = run("diagnose", *arguments, "--json", "-q")
-    matrix = np.array(json.loads(as_json.stdout)["transition"]["transition_matrix"])
+    rendered = "Explain bread to me"  # the pool is described with a row of it
+    assert rendered in result.stderr
+    assert rendered not in result.stdout
+    assert "Transition matrix T" not in result.stderr
+    quiet = run("diagnose", *arguments, "-q")
+    assert quiet.stderr == ""
+    assert "Transition matrix T" in quiet.stdout
+    assert rendered not in quiet.stdout
+
+
+@pytest.mark.encoder
+def test_diagnose_as_json_says_what_was_judged(tmp_path: Path, encoder_dir: Path) -> None:
+    lines = write_pool(tmp_path / "pool.jsonl")
+    unrated = json.dumps({"instruction": "Explain kites to me.", "output": "No.", "score": None})
+    (tmp_path / "pool.jsonl").write_text("\n".join([*lines, unrated]) + "\n")
+    result = run("diagnose", tmp_path / "pool.jsonl", "--model", encoder_dir, "--json", "-q")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["counts"] == {"rows": 61, "rated": 60, "unrated": 1}
+    assert found["pool"]["path"] == str(tmp_path / "pool.jsonl")
+    assert found["encoder"]["weights_sha256"].startswith("53aa5117")
+    matrix = np.array(found["transition"]["transition_matrix"])
+    assert matrix.shape == (6, 6)
     assert np.allclose(matrix.sum(axis=1), 1)
+    assert found["warnings"] == []
+
+
+def write_noise(path: Path) -> None:
+    """Rows whose scores have nothing to do with their texts: neighbours agree by chance."""
+    scores = np.random.default_rng(0).integers(0, 2, 400)
+    rows = [{"text": f"{TOPICS[i % 6]} {i}", "score": int(score)} for i, score in enumerate(scores)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.mark.encoder
+@pytest.mark.parametrize("command", ["select", "diagnose"])
+@pytest.mark.parametrize("flags", [(), ("-q",), ("-q", "--json")])
+def test_warnings_reach_stderr_once(
+    tmp_path: Path, encoder_dir: Path, command: str, flags: tuple[str, ...]
+) -> None:
+    write_noise(tmp_path / "pool.jsonl")
+    out = ("-n", 5, "-o", tmp_path / "out") if command == "select" else ()
+    result = run(command, tmp_path / "pool.jsonl", *out, "--model", encoder_dir, *flags)
+    assert result.exit_code == 0, result.stderr
+    warnings = [line for line in result.stderr.splitlines() if line.startswith("WARNING: ")]
+    assert len(warnings) == 1
+    assert "by chance" in warnings[0]
+    assert WeakEvidenceWarning.__name__ not in result.stderr
+    if flags == ("-q",):
+        assert result.stderr.splitlines() == warnings
 
 
 @pytest.mark.encoder
 def test_doctor_finds_the_encoder(encoder_dir: Path) -> None:
     result = run("doctor", "--model", encoder_dir)
     assert result.exit_code == 0
-    assert "found" in result.stdout
+    assert f"encoder      {encoder_dir}: found" in result.stdout
+    assert "weights 53aa5117" in result.stdout
     assert "SIMD level" in result.stdout
 
 
@@ -98,24 +158,28 @@ def test_doctor_says_what_is_missing() -> None:
     assert result.exit_code == 0
     encoder = json.loads(result.stdout)["encoder"]
     assert encoder["found"] is False
-    assert "nowhere" in encoder["problem"]
+    assert f"expected a directory at {Path('nowhere').absolute()}" in encoder["problem"]
 
 
-def test_bench_checks_and_prints_ratios() -> None:
+def test_bench_prints_ratios() -> None:
     result = run("bench", "-n", 300, "-d", 16, "--threads", 2, "--json")
     assert result.exit_code == 0, result.output
     measured = json.loads(result.stdout)
-    assert [one["stage"] for one in measured["stages"]] == [
-        "k-NN graph", "counts + EM", "curation (51 rounds)", "long tail", "dual sort",
-    ]  # fmt: skip
-    assert all(one["ratio"] > 0 and one["checked"] for one in measured["stages"])
-    assert "ratio" in run("bench", "-n", 300, "-d", 16).stdout
+    assert (measured["rows"], measured["dimensions"], measured["threads"]) == (300, 16, 2)
+    assert all(one["ratio"] > 0 for one in measured["stages"])
+    table = run("bench", "-n", 300, "-d", 16).stdout
+    assert all(one["stage"] in table for one in measured["stages"])
 
 
-def test_bench_refuses_what_it_cannot_measure() -> None:
-    result = run("bench", "-k", 99)
-    assert result.exit_code == 2
-    assert "k: expected at most 14, got 99" in result.stderr
+@pytest.mark.parametrize(("option", "value", "least"), [("-n", 5, 100), ("-d", 1, 2)])
+def test_bench_names_the_option_that_it_refuses(option: str, value: int, least: int) -> None:
+    said = error_of(run("bench", option, value), 2)
+    assert f"Invalid value for '{option}'" in said
+    assert f"{value} is not in the range x>={least}" in said
+
+
+def test_bench_names_the_threads_that_it_refuses() -> None:
+    assert "error: threads: expected 1 to" in error_of(run("bench", "--threads", 0), 2)
 
 
 def error_of(result: Result, code: int) -> str:
@@ -130,8 +194,8 @@ def error_of(result: Result, code: int) -> str:
     [
         ('{"text": "a", "score": 1}\n{broken\n', ("-n", 1), "line 2"),
         ('{"a": 1, "score": 1}\n', ("-n", 1), "fields seen"),
-        ('{"text": "a"}\n{"text": "b"}\n', ("-n", 1), "score"),
-        ('{"text": "a", "score": "good"}\n', ("-n", 1), "good"),
+        ('{"text": "a"}\n{"text": "b"}\n', ("-n", 1), "'score'"),
+        ('{"text": "a", "score": "good"}\n', ("-n", 1), "got 'good' in line 1"),
         ('{"text": "a", "score": 1}\n{"text": "b", "score": 2}\n', ("-n", 1), "k: expected fewer"),
         ("", ("-n", 1), "at least one row"),
     ],
@@ -150,17 +214,49 @@ def test_bad_input_is_named_and_nothing_is_written(
 def test_a_missing_file_is_named(tmp_path: Path, encoder_dir: Path) -> None:
     result = run("select", tmp_path / "no.jsonl", "-n", 1, "-o", tmp_path / "o",
                  "--model", encoder_dir)  # fmt: skip
-    assert "no.jsonl" in error_of(result, 2)
+    assert str(tmp_path / "no.jsonl") in error_of(result, 2)
 
 
-def test_a_missing_model_says_what_to_do(tmp_path: Path) -> None:
+def test_a_missing_model_says_where_it_was_looked_for(tmp_path: Path) -> None:
     write_pool(tmp_path / "pool.jsonl")
     result = run("select", tmp_path / "pool.jsonl", "-n", 1, "-o", tmp_path / "o",
                  "--model", tmp_path / "no_model")  # fmt: skip
-    assert "no_model" in error_of(result, 2)
+    assert f"expected a directory at {tmp_path / 'no_model'}" in error_of(result, 2)
 
 
-def test_a_directory_with_files_of_others_is_refused_at_once(tmp_path: Path) -> None:
+# --- The order of checks --------------------------------------------------------------------------
+
+WRONG_ARGUMENTS = [
+    (("-n", 0), "n: expected at least 1"),
+    ((), "n, fraction: expected just one"),
+    (("-n", 1, "--fraction", 0.5), "n, fraction: expected just one"),
+    (("--fraction", 2), "fraction: expected"),
+    (("-n", 1, "-k", 1), "k: expected at least 2"),
+    (("-n", 1, "--preset", "paper", "-k", 9), "k: expected 10"),
+    (("-n", 1, "--min-confidence", 1.5), "min_confidence: expected"),
+    (("-n", 1, "--num-levels", 1), "num_levels: expected 2"),
+    (("-n", 1, "--seed", -1), "seed: expected"),
+    (("-n", 1, "--threads", 0), "threads: expected"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG_ARGUMENTS)
+def test_arguments_are_checked_before_anything_is_looked_for(
+    tmp_path: Path, arguments: tuple[Any, ...], message: str
+) -> None:
+    # Neither the data nor the encoder nor a place for the results is there.
+    (tmp_path / "out").write_text("a file")
+    result = run("select", tmp_path / "no.jsonl", "-o", tmp_path / "out",
+                 "--model", tmp_path / "no_model", *arguments)  # fmt: skip
+    assert f"error: {message}" in error_of(result, 2)
+
+
+def test_diagnose_checks_its_arguments_first_too(tmp_path: Path) -> None:
+    result = run("diagnose", tmp_path / "no.jsonl", "--model", tmp_path / "no_model", "-k", 1)
+    assert "error: k: expected at least 2" in error_of(result, 2)
+
+
+def test_the_output_is_checked_before_the_encoder(tmp_path: Path) -> None:
     write_pool(tmp_path / "pool.jsonl")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes.txt").write_text("mine")
@@ -169,24 +265,205 @@ def test_a_directory_with_files_of_others_is_refused_at_once(tmp_path: Path) -> 
     assert "notes.txt" in error_of(result, 2)
 
 
-def test_wrong_use_of_options_is_exit_code_2(tmp_path: Path) -> None:
+def test_the_input_is_not_overwritten(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "manifest.json").write_text('{"made_by": "ds2fast"}')
+    lines = write_pool(out / "selected.jsonl")
+    result = run("select", out / "selected.jsonl", "-n", 1, "-o", out, "--overwrite",
+                 "--model", "./nowhere")  # fmt: skip
+    assert str(out / "selected.jsonl") in error_of(result, 2)
+    assert (out / "selected.jsonl").read_text().splitlines() == lines
+
+
+def test_the_encoder_is_looked_for_before_the_data(tmp_path: Path) -> None:
+    result = run("select", tmp_path / "no.jsonl", "-n", 1, "-o", tmp_path / "o",
+                 "--model", tmp_path / "no_model")  # fmt: skip
+    assert "no_model" in error_of(result, 2)
+
+
+# --- Exit codes -----------------------------------------------------------------------------------
+
+
+def test_wrong_use_of_options_is_exit_code_2() -> None:
     assert run("select", "x.jsonl", "-o", "out", "--no-such-option").exit_code == 2
     assert run("select", "x.jsonl").exit_code == 2
+
+
+def caused(error: Exception, cause: Exception | None) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InputError("n"), 2),
+        (InputFileError("no such file"), 2),
+        (OutputError("holds other files"), 2),
+        (caused(OutputError("cannot write"), OSError(errno.ENOSPC, "full")), 1),
+        (ModelNotFoundError("no such directory"), 2),
+        (caused(ModelNotFoundError("hub"), TimeoutError("no answer")), 1),
+        (PermissionError("no"), 1),
+        (ZeroDivisionError("a bug"), None),
+    ],
+)
+def test_whose_fault_an_error_is(error: Exception, code: int | None) -> None:
+    assert exit_code(error) == code
+
+
+@pytest.mark.parametrize(
+    ("offline", "code", "message"), [("0", 1, "could not be reached"), ("1", 2, "HF_HUB_OFFLINE")]
+)
+def test_a_hub_out_of_reach_is_a_failure_and_a_forbidden_one_is_not(
+    tmp_path: Path, offline: str, code: int, message: str
+) -> None:
+    write_pool(tmp_path / "pool.jsonl")
+    done = subprocess.run(
+        [*PROGRAM, "select", tmp_path / "pool.jsonl", "-n", "1", "-o", tmp_path / "out",
+         "--model", "some-org/some-model"],
+        env={**os.environ, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": offline,
+             "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_ENDPOINT": "http://127.0.0.1:9"},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.encoder
+def test_a_full_disk_is_a_failure(
+    tmp_path: Path, encoder_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pool(tmp_path / "pool.jsonl")
+    arguments = (tmp_path / "pool.jsonl", "--model", encoder_dir, "--cache-dir", tmp_path / "cache")
+    assert run("diagnose", *arguments).exit_code == 0  # fills the cache
+
+    def is_full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", is_full)
+    result = run("select", *arguments, "-n", 5, "-o", tmp_path / "out")
+    assert "No space left on device" in error_of(result, 1)
+    assert not list(tmp_path.rglob("selected.jsonl"))
+
+
+def test_help_tells_the_exit_codes_and_comes_without_numpy() -> None:
+    code = "import sys; sys.argv[1:] = ['--help']\n"
+    code += "from ds2fast_cli import run\n"
+    code += "try: run()\n"
+    code += "except SystemExit as end: assert not end.code\n"
+    code += "print('numpy' in sys.modules, 'ds2fast' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    *said, last = done.stdout.splitlines()
+    assert last == "False False"
+    codes = [line.split()[0] for line in said[said.index("  Exit codes:") + 1 :]]
+    assert codes == ["0", "1", "2", "130", "141"]
 
 
 def test_version_and_help() -> None:
     assert ds2fast.__version__ in run("--version").stdout
     for command in ("select", "diagnose", "doctor", "bench"):
         assert command in run("--help").stdout
-        assert "Usage" in run(command, "-h").stdout
+        assert f"Usage: program {command}" in run(command, "-h").stdout
+
+
+def test_the_model_by_default_is_that_of_the_package() -> None:
+    assert DEFAULT_MODEL == ds2fast.DEFAULT_MODEL
+
+
+# --- The process ----------------------------------------------------------------------------------
+
+
+def test_a_closed_pipe_ends_the_program_quietly() -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "wb") as pipe:
+        done = subprocess.run(
+            [*PROGRAM, "doctor", "--model", "./nowhere"],
+            stdout=pipe, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.stderr == ""
+    assert done.returncode == 141
+
+
+def test_ctrl_c_amid_imports_shows_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "numpy.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
+    )
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from ds2fast_cli import run; run()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "doctor"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.stderr == "stopped\n"
+    assert done.returncode == 130
+
+
+def read_terminal(master: int, *, until: str | None = None) -> str:
+    """What is written to a terminal until a word comes, or until all have closed it."""
+    said = b""
+    deadline = time.monotonic() + 90
+    while until is None or until.encode() not in said:
+        assert time.monotonic() < deadline, said
+        if not select.select([master], [], [], 1)[0]:
+            continue
+        try:
+            chunk = os.read(master, 4096)
+        except OSError:  # how Linux tells the end
+            chunk = b""
+        if not chunk:
+            assert until is None, said
+            break
+        said += chunk
+    return said.decode()
+
+
+@pytest.mark.encoder
+def test_ctrl_c_while_embedding_ends_within_seconds(tmp_path: Path, encoder_dir: Path) -> None:
+    rows = [{"text": f"{TOPICS[i % 6]} {i} " * 90, "score": i % 5} for i in range(4000)]
+    (tmp_path / "pool.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from ds2fast_cli import run; run()"  # a shell may have us ignore the signal
+    master, slave = os.openpty()
+    termios.tcsetwinsize(slave, (40, 100))  # there are bars only where they have room
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "select", tmp_path / "pool.jsonl", "-n", "5",
+         "-o", tmp_path / "out", "--model", encoder_dir, "--cache-dir", tmp_path / "cache"],
+        stdout=subprocess.PIPE, stderr=slave, text=True,
+    )  # fmt: skip
+    os.close(slave)
+    try:
+        read_terminal(master, until="embedding: ")
+        sent = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        said = read_terminal(master)
+        output, _ = process.communicate(timeout=60)
+        elapsed = time.monotonic() - sent
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+    assert elapsed < 5
+    assert process.returncode == 130
+    assert said.endswith("stopped\r\n")
+    assert "Traceback" not in said
+    assert output == ""
+    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
 @pytest.mark.encoder
 def test_the_installed_program_runs(tmp_path: Path, encoder_dir: Path) -> None:
     write_pool(tmp_path / "pool.jsonl")
-    program = Path(sys.executable).parent / "ds2fast"
+    installed = Path(sys.executable).parent / "ds2fast"
     done = subprocess.run(
-        [program, "select", tmp_path / "pool.jsonl", "-n", "5", "-o", tmp_path / "out",
+        [installed, "select", tmp_path / "pool.jsonl", "-n", "5", "-o", tmp_path / "out",
          "--model", encoder_dir],
         env={**os.environ, "DS2FAST_CACHE_DIR": str(tmp_path / "cache")},
         capture_output=True, text=True, timeout=120, check=False,

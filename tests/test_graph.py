@@ -46,7 +46,9 @@ def test_takes_arrays_of_any_layout() -> None:
 def test_takes_its_own_graphs_back() -> None:
     graph = knn_graph(np.repeat(random_rows(60, 5), 2, axis=0), 9, progress=False)
     again = KnnGraph.from_arrays(graph.indices, graph.similarities)
-    assert np.shares_memory(again.indices, graph.indices)  # no copy of what is already as it should be
+    assert np.shares_memory(
+        again.indices, graph.indices
+    )  # no copy of what is already as it should be
     assert np.shares_memory(again.similarities, graph.similarities)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ds2fast import progress as progress_module
 from ds2fast.errors import InputTypeError
 from ds2fast.knn import knn_graph
 from ds2fast.progress import Reporter
@@ -111,6 +113,13 @@ def test_a_callable_of_other_arguments_is_an_error_of_the_callers() -> None:
 # --- The bar --------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def bars_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short stages get bars too."""
+    monkeypatch.setattr(progress_module, "_BAR_DELAY", 0.0)
+
+
+@pytest.mark.usefixtures("bars_at_once")
 def test_true_draws_a_bar_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     knn_graph(random_rows(300, 8), 5, progress=True)
     output = capsys.readouterr()
@@ -120,6 +129,7 @@ def test_true_draws_a_bar_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     assert output.err.endswith("\n")
 
 
+@pytest.mark.usefixtures("bars_at_once")
 @pytest.mark.parametrize("progress", [False, None])
 def test_nothing_is_drawn_unasked_or_away_from_a_terminal(
     capsys: pytest.CaptureFixture[str], progress: bool | None
@@ -129,6 +139,7 @@ def test_nothing_is_drawn_unasked_or_away_from_a_terminal(
     assert output.out == output.err == ""
 
 
+@pytest.mark.usefixtures("bars_at_once")
 @pytest.mark.parametrize(("progress", "draws"), [(None, True), (True, True), (False, False)])
 def test_on_a_terminal_a_bar_is_drawn_unless_refused(
     capsys: pytest.CaptureFixture[str],
@@ -147,6 +158,7 @@ def test_a_process_without_stderr_can_search(monkeypatch: pytest.MonkeyPatch) ->
     assert_exact(knn_graph(rows, 5), rows, 5)
 
 
+@pytest.mark.usefixtures("bars_at_once")
 def test_the_bar_of_a_search_that_failed_is_closed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -159,7 +171,7 @@ def test_the_bar_of_a_search_that_failed_is_closed(
     with pytest.raises(StopError):
         fail_early()
     drawn = capsys.readouterr().err
-    assert "1.00/10.0" in drawn
+    assert "1/10" in drawn
     assert drawn.endswith("\n")  # what is printed next begins on a line of its own
 
 
@@ -207,6 +219,7 @@ def last_states(drawn: str) -> list[str]:
     return [line.rsplit("\r", 1)[-1] for line in drawn.split("\n")[:-1]]
 
 
+@pytest.mark.usefixtures("bars_at_once")
 def test_each_stage_has_one_bar(capsys: pytest.CaptureFixture[str]) -> None:
     drawn = _draw([("first", 1, 2), ("first", 2, 2), ("second", 5, 5)], capsys)
     lines = last_states(drawn)
@@ -214,6 +227,7 @@ def test_each_stage_has_one_bar(capsys: pytest.CaptureFixture[str]) -> None:
     assert all("100%" in line for line in lines)
 
 
+@pytest.mark.usefixtures("bars_at_once")
 def test_a_stage_that_was_left_early_keeps_its_line(capsys: pytest.CaptureFixture[str]) -> None:
     drawn = _draw([("first", 1, 4), ("second", 5, 5)], capsys)
     lines = last_states(drawn)
@@ -221,6 +235,7 @@ def test_a_stage_that_was_left_early_keeps_its_line(capsys: pytest.CaptureFixtur
     assert "100%" in lines[1]
 
 
+@pytest.mark.usefixtures("bars_at_once")
 def test_an_end_that_is_reported_twice_draws_one_bar(capsys: pytest.CaptureFixture[str]) -> None:
     # Kernels report about every 50 ms and once at the end: both may be the end.
     drawn = _draw([("work", 3, 9), ("work", 9, 9), ("work", 9, 9)], capsys)
@@ -231,3 +246,47 @@ def test_an_early_error_leaves_no_bar_behind(capsys: pytest.CaptureFixture[str])
     with pytest.raises(StopError), Reporter(True):
         raise StopError
     assert capsys.readouterr().err == ""
+
+
+def test_a_short_stage_gets_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    with Reporter(True).stage("work") as report:
+        assert report is not None
+        report(1, 2)
+        report(2, 2)
+    assert capsys.readouterr().err == ""
+
+
+def rate_of(drawn: str) -> float:
+    """Units a second, as the last state of a bar tells them."""
+    found = re.search(r"([\d.]+)rows/s\]$", last_states(drawn)[-1].rstrip())
+    assert found is not None, drawn
+    return float(found[1])
+
+
+def test_a_rate_counts_from_the_start_of_its_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    # Kernels that are quick tell their total only when they are done.
+    started = time.monotonic()
+    with Reporter(True).stage("work", unit="rows") as report:
+        assert report is not None
+        time.sleep(0.7)
+        report(70, 70)
+    elapsed = time.monotonic() - started
+    assert 0.9 * 70 / elapsed < rate_of(capsys.readouterr().err) <= 70 / 0.7 + 0.01
+
+
+@pytest.mark.usefixtures("bars_at_once")
+@pytest.mark.parametrize(("total", "shown"), [(10_000, "10000/10000"), (20_000, "20.0k/20.0k")])
+def test_only_large_totals_are_shortened(
+    capsys: pytest.CaptureFixture[str], total: int, shown: str
+) -> None:
+    assert shown in _draw([("work", 1, total), ("work", total, total)], capsys)
+
+
+@pytest.mark.usefixtures("bars_at_once")
+def test_a_stage_that_runs_twice_has_two_bars(capsys: pytest.CaptureFixture[str]) -> None:
+    with Reporter(True) as reporter:
+        for _ in range(2):
+            with reporter.stage("work") as report:
+                assert report is not None
+                report(5, 5)
+    assert len(last_states(capsys.readouterr().err)) == 2

@@ -91,7 +91,7 @@ def test_a_json_file_with_one_object_over_several_lines(tmp_path: Path) -> None:
 def test_pyarrow_is_imported_only_where_it_is_needed(tmp_path: Path) -> None:
     as_file("jsonl", tmp_path)
     code = (
-        "import sys, ds2fast, ds2fast.cli\n"
+        "import sys, ds2fast, ds2fast_cli.jobs\n"
         f"ds2fast.read({str(tmp_path / 'rows.jsonl')!r})\n"
         "ds2fast.read(['a', 'b'], scores=[1, 2])\n"
         "print([name for name in sys.modules if name.startswith('pyarrow')])"

@@ -15,9 +15,14 @@ ProgressCallback = Callable[[str, int, int], None]
 """`callable(stage, done, total)`; called at most some twenty times a second and once at the end."""
 
 Progress = None | bool | ProgressCallback
-"""None shows a bar where stderr is a terminal, True always, False never; a callable is called."""
+"""None shows bars where stderr is a terminal, True always, False never; a callable is called.
+
+A stage that takes less than half a second gets no bar.
+"""
 
 _INTERVAL = 0.05  # seconds between two reports of one stage
+_BAR_DELAY = 0.5  # seconds that a stage must take before it gets a bar
+_SCALED_FROM = 10_000  # totals above are written as 12.3k
 
 
 class Reporter:
@@ -34,6 +39,7 @@ class Reporter:
         self._bar: Any = None
         self._stage: str | None = None
         self._finished: str | None = None
+        self._entered: tuple[str | None, float] = (None, 0.0)
         self._last: tuple[str | None, float] = (None, 0.0)
 
     @classmethod
@@ -64,6 +70,7 @@ class Reporter:
         if self._callback is None and not self._shows_bar:
             yield None
             return
+        self._entered, self._finished = (stage, time.time()), None
         try:
             yield lambda done, total: self.update(stage, done, total, unit=unit)
         finally:
@@ -75,16 +82,30 @@ class Reporter:
         self._finished = None
         if stage != self._stage:
             self.close()
-            from tqdm import tqdm
-
-            self._bar = tqdm(
-                total=total, desc=stage, unit=unit, unit_scale=True, file=sys.stderr, leave=True
-            )
+            self._bar = self._new_bar(stage, total, unit)
             self._stage = stage
         self._bar.update(done - self._bar.n)
         if done >= total:
             self.close()
             self._finished = stage
+
+    def _new_bar(self, stage: str, total: int, unit: str) -> Any:
+        """A bar whose clock began when the stage did: kernels tell their total some time later."""
+        from tqdm import tqdm
+
+        bar = tqdm(
+            total=total,
+            desc=stage,
+            unit=unit,
+            unit_scale=total > _SCALED_FROM,
+            file=sys.stderr,
+            delay=_BAR_DELAY,
+            dynamic_ncols=True,
+            leave=True,
+        )
+        if stage == self._entered[0]:
+            bar.start_t = bar.last_print_t = self._entered[1]
+        return bar
 
     def close(self) -> None:
         """Finish the bar that is drawn, if any."""

@@ -135,6 +135,7 @@ def manifest_of(selection: Selection) -> dict[str, Any]:
             "candidates_at_cut": cut.candidates,
             "same_as_given": int(np.isin(selection.indices, selection.ranked_as_given()).sum()),
         },
+        "warnings": selection.warnings,
         "timings_seconds": {name: round(took, 3) for name, took in selection.timings.items()},
         "build": build_info(),
     }
