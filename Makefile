@@ -48,7 +48,7 @@ test-cpp: $(VENV)/.tools
 	PATH="$(abspath $(BIN)):$$PATH" ctest --preset dev
 
 test-python: setup encoder
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 lint: setup  ## ruff, mypy --strict, clang-format
 	$(BIN)/ruff check .
