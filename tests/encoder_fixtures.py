@@ -132,7 +132,7 @@ def make_tiny_encoder(directory: Path, *, pooling: str = "mean", seed: int = 0) 
         )
     )
     (directory / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n")
-    tokenizer = BertWordPieceTokenizer(str(directory / "vocab.txt"))
+    tokenizer = BertWordPieceTokenizer.from_file(str(directory / "vocab.txt"))
     # Settings of training that must not be obeyed: texts cut at 4 tokens, padded to 12.
     tokenizer.enable_truncation(4)
     tokenizer.enable_padding(length=12)

@@ -425,6 +425,9 @@ def hub(tiny: TinyEncoder, hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(constants, "ENDPOINT", address)
         template = address + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        # Before 1.0 the module that downloads had a copy of its own.
+        copy = "huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE"
+        monkeypatch.setattr(copy, template, raising=False)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield handler.asked  # type: ignore[attr-defined]

@@ -24,8 +24,8 @@ def as_count(value: SupportsIndex, name: str, *, minimum: int = 1) -> int:
 
 def as_integer(value: SupportsIndex, name: str) -> int:
     """`value` as an integer; bools and floats are refused."""
-    if isinstance(value, bool):
-        raise InputTypeError(f"{name}: expected an integer, got {value}")
+    if isinstance(value, bool | np.bool_):
+        raise InputTypeError(f"{name}: expected an integer, got {value!r}")
     try:
         return operator.index(value)
     except TypeError:
