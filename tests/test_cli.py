@@ -276,10 +276,12 @@ def test_the_input_is_not_overwritten(tmp_path: Path) -> None:
     assert (out / "selected.jsonl").read_text().splitlines() == lines
 
 
-def test_the_encoder_is_looked_for_before_the_data(tmp_path: Path) -> None:
-    result = run("select", tmp_path / "no.jsonl", "-n", 1, "-o", tmp_path / "o",
-                 "--model", tmp_path / "no_model")  # fmt: skip
-    assert "no_model" in error_of(result, 2)
+def test_the_encoder_is_looked_for_before_the_data_are_read(tmp_path: Path) -> None:
+    arguments = ("-n", 1, "-o", tmp_path / "o", "--model", tmp_path / "no_model")
+    (tmp_path / "broken.jsonl").write_text("{")
+    assert "no_model" in error_of(run("select", tmp_path / "broken.jsonl", *arguments), 2)
+    # A file that is not there is told first: the encoder might have to be downloaded.
+    assert "no.jsonl" in error_of(run("select", tmp_path / "no.jsonl", *arguments), 2)
 
 
 # --- Exit codes -----------------------------------------------------------------------------------

@@ -274,7 +274,10 @@ ROWS, SCORES = make_pool()
             {"n": 5, "embeddings": ROWS[:10]},
             r"embeddings: expected one row a score \(600\), got 10",
         ),
-        ({"n": 5, "scores": "score"}, r"scores: expected one number a row where no data is given"),
+        (
+            {"n": 5, "scores": "score"},
+            r"data: expected rows, a path or a Pool, or both scores= and embeddings=",
+        ),
         ({"n": 5, "embeddings": None}, r"data: expected data, or embeddings= or graph="),
         ({"n": 5, "scores": np.full(600, 3)}, r"scores: expected at least two"),
     ],
@@ -355,8 +358,31 @@ def test_a_graph_or_curation_of_another_pool_is_refused() -> None:
 
 
 def test_a_model_that_is_missing_is_told_before_the_data_is_read(tmp_path: Path) -> None:
-    with pytest.raises(ds2fast.ModelNotFoundError, match="nowhere"):
+    with pytest.raises(ds2fast.InputFileError, match="no_such_file"):
         ds2fast.select(tmp_path / "no_such_file.jsonl", n=5, model="./nowhere")
+    (tmp_path / "broken.jsonl").write_text("{")
+    with pytest.raises(ds2fast.ModelNotFoundError, match="nowhere"):
+        ds2fast.select(tmp_path / "broken.jsonl", n=5, model="./nowhere")
+
+
+def test_text_says_what_is_the_text() -> None:
+    rows, scores = make_pool()
+    data = [{"title": f"row {i}", "score": max(int(s), 0)} for i, s in enumerate(scores)]
+    selection = ds2fast.select(data, text="{title}!", embeddings=rows, n=5)
+    assert selection.pool is not None
+    assert selection.pool.texts[3] == "row 3!"
+    with pytest.raises(ds2fast.InputError, match="text: expected rows or a file beside it"):
+        ds2fast.select(ds2fast.read(data, text="title"), text="title", embeddings=rows, n=5)
+
+
+def test_results_print_in_a_line() -> None:
+    rows, scores = make_pool()
+    pool = ds2fast.read([{"text": "x" * 999, "score": max(int(s), 0)} for s in scores])
+    selection = ds2fast.select(pool, embeddings=rows, n=5)
+    for value in (pool, selection, selection.graph, selection.transition, selection.curation):
+        assert len(repr(value)) < 2500
+        assert "\n" not in repr(value).replace("\\n", "")
+    assert "int32[600, 14]" in repr(selection.graph)
 
 
 def test_saved_files_hold_every_row_and_what_made_them(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from ds2fast.errors import InputError
 from ds2fast.results import FloatArray, FrozenArrays, IdArray, IntArray
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class KnnGraph(FrozenArrays):
     """The k most similar other rows of every row.
 

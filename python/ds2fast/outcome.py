@@ -52,7 +52,7 @@ class Cut:
         return 0 if self.at_cut == self.candidates else self.at_cut
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Diagnosis(FrozenArrays):
     """Is the judge any good? The estimate of T and what it rests on, without a selection.
 
@@ -89,7 +89,7 @@ class Diagnosis(FrozenArrays):
         return describe_diagnosis(self)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Selection(FrozenArrays):
     """The selected rows, best first, and every stage's result.
 

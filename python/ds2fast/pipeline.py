@@ -26,6 +26,7 @@ from ds2fast.errors import InputError, InputTypeError
 from ds2fast.graph import KnnGraph
 from ds2fast.io.read import read
 from ds2fast.io.scores import map_scores
+from ds2fast.io.source import check_file
 from ds2fast.knn import as_embedding_rows, knn_graph
 from ds2fast.outcome import Diagnosis, Selection, WeakEvidenceWarning
 from ds2fast.pool import Pool
@@ -95,6 +96,7 @@ def select(
     *,
     n: int | None = None,
     fraction: float | None = None,
+    text: str | None = None,
     scores: Any = DEFAULT_SCORES,
     embeddings: npt.ArrayLike | None = None,
     graph: KnnGraph | None = None,
@@ -118,6 +120,8 @@ def select(
         Rows as `read` takes them, or what it returned. None where arrays are given.
     n, fraction : int or float
         Rows to select, or the share of the rated rows in (0, 1], rounded down; just one of the two.
+    text : str, optional
+        The field or format string that gives a row's text, as in `read`; detected by default.
     scores : str or (N,) array-like
         The field that holds the scores, or the scores; see `read` for how they become levels.
     embeddings : (N, d) array-like, optional
@@ -168,7 +172,7 @@ def select(
     _check_amount(n, fraction)
     clock = _Clock()
     with Reporter(progress) as reporter:
-        given = _read_input(data, scores, embeddings, graph, settings, clock)
+        given = _read_input(data, text, scores, embeddings, graph, settings, clock)
         count = _resolve_amount(n, fraction, given.num_rated)
         _check_given_stages(transition, curation, given)
         graph = _build_graph(given, settings, clock, reporter)
@@ -199,6 +203,7 @@ def select(
 def diagnose(
     data: Any = None,
     *,
+    text: str | None = None,
     scores: Any = DEFAULT_SCORES,
     embeddings: npt.ArrayLike | None = None,
     graph: KnnGraph | None = None,
@@ -232,7 +237,7 @@ def diagnose(
     settings = _check_settings(k, preset, None, num_levels, 0, threads, model, cache_dir)
     clock = _Clock()
     with Reporter(progress) as reporter:
-        given = _read_input(data, scores, embeddings, graph, settings, clock)
+        given = _read_input(data, text, scores, embeddings, graph, settings, clock)
         graph = _build_graph(given, settings, clock, reporter)
         with clock.stage("transition"):
             transition = _estimate(given, graph, settings, reporter)
@@ -345,6 +350,7 @@ def _resolve_amount(n: int | None, fraction: float | None, num_rated: int) -> in
 
 def _read_input(
     data: Any,
+    text: str | None,
     scores: Any,
     embeddings: npt.ArrayLike | None,
     graph: KnnGraph | None,
@@ -353,12 +359,18 @@ def _read_input(
 ) -> _Input:
     if embeddings is not None and graph is not None:
         raise InputError("embeddings, graph: expected at most one of the two, got both")
-    # The encoder comes first: a model that is not there must not be found out after a long read.
+    if isinstance(data, str | os.PathLike):
+        check_file(data)  # before the encoder, which may have to be downloaded
+    if text is not None and (data is None or isinstance(data, Pool)):
+        raise InputError(
+            "text: expected rows or a file beside it, got none (read() takes text= too)"
+        )
+    # The encoder comes before the rows: that it is missing must not be found after a long read.
     encoder = None
     if data is not None and embeddings is None and graph is None:
         encoder = asdict(encoder_info(settings.model))
     with clock.stage("read"):
-        pool = _as_pool(data, scores, settings)
+        pool = _as_pool(data, text, scores, settings)
         levels, num_levels = _levels_of(pool, scores, settings)
         rows = None if embeddings is None else as_embedding_rows(embeddings)
     if isinstance(data, Pool):
@@ -371,7 +383,8 @@ def _read_input(
         raise InputError(f"embeddings: expected one row a score ({len(levels)}), got {len(rows)}")
     if len(levels) <= settings.k:
         raise InputError(
-            f"k: expected fewer than the number of rows ({len(levels)}), got {settings.k}"
+            f"k: expected fewer than the number of rows ({len(levels)}), got {settings.k}; pass a "
+            "smaller k= (-k)"
         )
     scores_given = (
         pool is None
@@ -425,10 +438,10 @@ def _check_curation(curation: Curation, levels: IntArray) -> None:
         )
 
 
-def _as_pool(data: Any, scores: Any, settings: _Settings) -> Pool | None:
+def _as_pool(data: Any, text: str | None, scores: Any, settings: _Settings) -> Pool | None:
     if data is None or isinstance(data, Pool):
         return data
-    return read(data, scores=scores, num_levels=settings.num_levels)
+    return read(data, text=text, scores=scores, num_levels=settings.num_levels)
 
 
 def _levels_of(pool: Pool | None, scores: Any, settings: _Settings) -> tuple[IntArray, int]:
@@ -463,7 +476,8 @@ def _levels_of_pool(pool: Pool, scores: Any, settings: _Settings) -> tuple[IntAr
 def _map_given(scores: Any, settings: _Settings) -> tuple[IntArray, int]:
     if scores is None or isinstance(scores, str):
         raise InputError(
-            f"scores: expected one number a row where no data is given, got {scores!r}"
+            "data: expected rows, a path or a Pool, or both scores= and embeddings= (or graph=), "
+            f"got none; scores is {scores!r}"
         )
     given = map_scores(scores, num_levels=settings.num_levels)
     return given.levels, given.num_levels
@@ -540,7 +554,7 @@ def _doubts(
             f"neighbours have the same score in {transition.agreement:.1%} of "
             f"{transition.num_counted} rows, not clearly more than by chance "
             f"({transition.chance_agreement:.1%}): T and all that is corrected by it rest on "
-            "almost nothing"
+            "almost nothing; min_confidence=1.0 (--min-confidence 1) keeps the scores as given"
         )
     if transition is not None and not transition.converged:
         doubts.append(

@@ -17,7 +17,7 @@ from ds2fast.io.digest import hash_rows
 from ds2fast.io.fields import MISSING, Field
 from ds2fast.io.rows import check_indices, fields_seen, row_lines, row_objects
 from ds2fast.io.schema import Schema
-from ds2fast.results import DoubleArray, IntArray
+from ds2fast.results import DoubleArray, IntArray, ShortRepr
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class EmptyTexts:
     first: int | None
 
 
-@dataclass(frozen=True, eq=False)
-class Pool:
+@dataclass(frozen=True, eq=False, repr=False)
+class Pool(ShortRepr):
     """Rows to select from; `ds2fast.read` makes it.
 
     Attributes

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,31 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 
-class FrozenArrays:
+class ShortRepr:
+    """Prints a dataclass in one line: arrays and other large values by their size alone."""
+
+    def __repr__(self) -> str:
+        words = (f"{item.name}={_brief(getattr(self, item.name))}" for item in _fields_of(self))
+        return f"{type(self).__name__}({', '.join(words)})"
+
+
+def _fields_of(instance: Any) -> tuple[Field[Any], ...]:
+    return fields(instance)
+
+
+def _brief(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype}{list(value.shape)}"
+    if isinstance(value, Mapping) or (isinstance(value, Sequence) and not isinstance(value, str)):
+        return f"{type(value).__name__}[{len(value)}]"
+    return repr(value)
+
+
+class FrozenArrays(ShortRepr):
     """Makes the arrays of a dataclass read-only: a result says what was found, and stays so."""
 
     def __post_init__(self) -> None:
-        for item in fields(self):  # type: ignore[arg-type]  # subclasses are dataclasses
+        for item in _fields_of(self):
             value = getattr(self, item.name)
             if isinstance(value, np.ndarray):
                 view = value.view()  # the array that was given stays as it is
@@ -27,8 +48,8 @@ class FrozenArrays:
                 object.__setattr__(self, item.name, view)
 
 
-@dataclass(frozen=True, eq=False)
-class Embeddings:
+@dataclass(frozen=True, eq=False, repr=False)
+class Embeddings(ShortRepr):
     """Unit vectors of texts, and how they were made.
 
     Attributes
@@ -62,7 +83,7 @@ class Embeddings:
         return len(self.vectors)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TransitionEstimate(FrozenArrays):
     """How the rater turns true scores into given ones (paper section 3.2, HOC).
 
@@ -112,7 +133,7 @@ class TransitionEstimate(FrozenArrays):
         return len(self.prior)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Curation(FrozenArrays):
     """Scores after curation (paper section 3.3, SimiFeat).
 

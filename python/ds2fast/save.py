@@ -91,8 +91,11 @@ def score_columns(selection: Selection) -> dict[str, Any]:
 
 def _reasons(selection: Selection, selected: BoolArray) -> list[str]:
     """Why each row is where it is, in a few words."""
-    curation, given = selection.curation, selection.given_scores
-    fates = np.where(selected, "selected", "below the cut")
+    curation, given, cut = selection.curation, selection.given_scores, selection.cut
+    rarity = "" if cut.by_rarity == 0 else f", among the rarest {cut.at_cut} of {cut.candidates}"
+    chosen = np.where(curation.scores > cut.score, "selected", f"selected{rarity}")
+    left = np.where(curation.scores == cut.score, "left out: not rare enough", "below the cut")
+    fates = np.where(selected, chosen, left)
     reasons: list[str] = np.where(curation.scores == UNRATED, "unrated", fates).tolist()
     changed = (given != UNRATED) & (curation.scores != UNRATED) & (given != curation.scores)
     for row in np.flatnonzero(changed).tolist():

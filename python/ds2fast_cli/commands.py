@@ -59,7 +59,7 @@ def _pool_options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.version_option(package_name="ds2fast", prog_name="ds2fast")
 def program() -> None:
-    """Select the small, high-quality, diverse subset of LLM-rated instruction data."""
+    """Select the best rows of LLM-rated instruction data, the rarest first among equals."""
 
 
 @program.command(short_help="Select the best rows of a pool into a directory.")

@@ -18,6 +18,7 @@ from ds2fast.benchmark import describe_measurements, measure
 from ds2fast.doctor import describe_examination, examine
 from ds2fast.embedding import resolve_encoder
 from ds2fast.io.output import check_output_dir
+from ds2fast.io.source import check_file
 from ds2fast.io.write import write_manifest
 from ds2fast.outcome import Diagnosis, WeakEvidenceWarning
 from ds2fast.pipeline import check_arguments
@@ -139,6 +140,7 @@ def diagnosis_record(diagnosis: Diagnosis, pool: Pool) -> dict[str, Any]:
 
 def _read_pool(options: PoolOptions) -> Pool:
     """The pool, said in words before long work starts."""
+    check_file(options.data)
     resolve_encoder(options.model)  # a model that is not there is told before the data is read
     pool = ds2fast.read(
         options.data, text=options.text, scores=options.scores, num_levels=options.num_levels
