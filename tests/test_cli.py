@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 
 import ds2fast
 from ds2fast.errors import InputError, InputFileError, ModelNotFoundError, OutputError
-from ds2fast.outcome import WeakEvidenceWarning
+from ds2fast.evidence import WeakEvidenceWarning
 from ds2fast_cli.commands import DEFAULT_MODEL, program
 from ds2fast_cli.exits import exit_code
 

@@ -13,7 +13,7 @@ import pytest
 
 import ds2fast
 from ds2fast import reference
-from ds2fast.outcome import WeakEvidenceWarning
+from ds2fast.evidence import WeakEvidenceWarning
 from ds2fast.pipeline import graph_width
 from ds2fast.results import DoubleArray, FloatArray, IntArray
 

@@ -12,10 +12,11 @@ from ds2fast.errors import (
     ModelNotFoundError,
     OutputError,
 )
+from ds2fast.evidence import WeakEvidenceWarning
 from ds2fast.graph import KnnGraph
 from ds2fast.io.read import read
 from ds2fast.knn import knn_graph
-from ds2fast.outcome import Diagnosis, Selection, WeakEvidenceWarning
+from ds2fast.outcome import Diagnosis, Selection
 from ds2fast.pipeline import diagnose, select
 from ds2fast.pool import Pool
 from ds2fast.results import Curation, Embeddings, TransitionEstimate

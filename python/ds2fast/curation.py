@@ -16,6 +16,9 @@ from ds2fast.threads import resolve_threads
 
 METHODS = ("simifeat",)
 DEFAULT_METHOD = "simifeat"
+SAMPLED_SHARE = 0.9
+"""Share of the rated rows that each round draws."""
+
 MAX_SEED = 2**64 - 1
 MAX_ROUNDS = 2**31 - 1
 HIGHEST_ERROR_RATE, LOWEST_ERROR_RATE = 0.95, 0.05

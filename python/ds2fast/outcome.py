@@ -16,10 +16,6 @@ from ds2fast.results import Curation, FloatArray, FrozenArrays, IntArray, Transi
 from ds2fast.selection import dual_sort
 
 
-class WeakEvidenceWarning(UserWarning):
-    """The pool gives little ground for what was estimated or corrected."""
-
-
 @dataclass(frozen=True)
 class Cut:
     """Where the selection ends, and so what decided it.

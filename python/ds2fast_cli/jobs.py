@@ -17,13 +17,14 @@ import ds2fast
 from ds2fast.benchmark import describe_measurements, measure
 from ds2fast.doctor import describe_examination, examine
 from ds2fast.embedding import resolve_encoder
+from ds2fast.evidence import WeakEvidenceWarning
 from ds2fast.io.output import check_output_dir
 from ds2fast.io.source import check_file
 from ds2fast.io.write import write_manifest
-from ds2fast.outcome import Diagnosis, WeakEvidenceWarning
-from ds2fast.pipeline import check_arguments
+from ds2fast.outcome import Diagnosis
 from ds2fast.pool import Pool
 from ds2fast.save import transition_record
+from ds2fast.settings import check_arguments
 from ds2fast.summary import describe_diagnosis_findings, describe_findings
 from ds2fast_cli.interrupt import interruptible
 

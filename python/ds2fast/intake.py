@@ -1,0 +1,180 @@
+"""What the stages start from: levels, and texts, vectors or a graph of the same rows."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ds2fast.checks import UNRATED, check_estimate, check_graph
+from ds2fast.clock import Clock
+from ds2fast.embedding import encoder_info
+from ds2fast.errors import InputError, InputTypeError
+from ds2fast.graph import KnnGraph
+from ds2fast.io.read import read
+from ds2fast.io.scores import map_scores
+from ds2fast.io.source import check_file
+from ds2fast.knn import as_embedding_rows
+from ds2fast.pool import Pool
+from ds2fast.results import Curation, FloatArray, IntArray, TransitionEstimate
+from ds2fast.settings import Settings
+
+DEFAULT_SCORES = "score"
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What the stages start from: levels, and texts, vectors or a graph of the same rows."""
+
+    scores: IntArray
+    num_levels: int
+    pool: Pool | None
+    embeddings: FloatArray | None
+    graph: KnnGraph | None
+    encoder: dict[str, Any] | None
+    scores_given: bool  # beside the pool, not in it
+
+    @property
+    def num_rated(self) -> int:
+        """Number of rows with a level."""
+        return int((self.scores >= 0).sum())
+
+
+def read_intake(
+    data: Any,
+    text: str | None,
+    scores: Any,
+    embeddings: npt.ArrayLike | None,
+    graph: KnnGraph | None,
+    settings: Settings,
+    clock: Clock,
+) -> Intake:
+    """Read and check what `select` and `diagnose` were given, before any long work."""
+    if embeddings is not None and graph is not None:
+        raise InputError("embeddings, graph: expected at most one of the two, got both")
+    if isinstance(data, str | os.PathLike):
+        check_file(data)  # before the encoder, which may have to be downloaded
+    if text is not None and (data is None or isinstance(data, Pool)):
+        raise InputError(
+            "text: expected rows or a file beside it, got none (read() takes text= too)"
+        )
+    # The encoder comes before the rows: that it is missing must not be found after a long read.
+    encoder = None
+    if data is not None and embeddings is None and graph is None:
+        encoder = asdict(encoder_info(settings.model))
+    with clock.stage("read"):
+        pool = _as_pool(data, text, scores, settings)
+        levels, num_levels = _levels_of(pool, scores, settings)
+        rows = None if embeddings is None else as_embedding_rows(embeddings)
+    if isinstance(data, Pool):
+        clock.timings["read"] += data.read_seconds
+    if pool is None and rows is None and graph is None:
+        raise InputError("data: expected data, or embeddings= or graph= beside scores=, got none")
+    if graph is not None:
+        _check_given_graph(graph, len(levels), settings.k)
+    if rows is not None and len(rows) != len(levels):
+        raise InputError(f"embeddings: expected one row a score ({len(levels)}), got {len(rows)}")
+    if len(levels) <= settings.k:
+        raise InputError(
+            f"k: expected fewer than the number of rows ({len(levels)}), got {settings.k}; pass a "
+            "smaller k= (-k)"
+        )
+    scores_given = (
+        pool is None
+        or not isinstance(scores, str)
+        or (isinstance(data, Pool) and scores != DEFAULT_SCORES)
+    )
+    return Intake(levels, num_levels, pool, rows, graph, encoder, scores_given)
+
+
+def _check_given_graph(graph: KnnGraph, num_rows: int, k: int) -> None:
+    check_graph(graph)
+    if graph.num_rows != num_rows:
+        raise InputError(f"graph: expected one row a score ({num_rows}), got {graph.num_rows}")
+    if graph.k < k:
+        raise InputError(f"k: expected at most the given graph's {graph.k} neighbours, got {k}")
+
+
+def check_given_stages(
+    transition: TransitionEstimate | None, curation: Curation | None, given: Intake
+) -> None:
+    """Refuse results of stages that cannot be of these scores."""
+    if transition is not None:
+        _check_transition(transition, given.scores)
+    if curation is not None:
+        _check_curation(curation, given.scores)
+
+
+def _check_transition(transition: TransitionEstimate, levels: IntArray) -> None:
+    if not isinstance(transition, TransitionEstimate):
+        raise InputTypeError(
+            f"transition: expected a TransitionEstimate, got {type(transition).__name__}"
+        )
+    check_estimate(transition, levels)
+    shares = (*transition.transition_matrix, transition.prior, transition.observed)
+    if any((share < 0).any() or abs(share.sum() - 1.0) > 1e-6 for share in shares):
+        raise InputError(
+            "transition: expected rows of T, prior and observed shares that sum to 1, got others"
+        )
+
+
+def _check_curation(curation: Curation, levels: IntArray) -> None:
+    if not isinstance(curation, Curation):
+        raise InputTypeError(f"curation: expected a Curation, got {type(curation).__name__}")
+    if len(curation.scores) != len(levels):
+        got = len(curation.scores)
+        raise InputError(f"curation: expected one score a row ({len(levels)}), got {got}")
+    differs = (curation.scores < 0) != (levels < 0)
+    if differs.any():
+        raise InputError(
+            "curation: expected one of these scores, got one that differs in which rows are "
+            f"unrated; first such row: {int(differs.argmax())}"
+        )
+
+
+def _as_pool(data: Any, text: str | None, scores: Any, settings: Settings) -> Pool | None:
+    if data is None or isinstance(data, Pool):
+        return data
+    return read(data, text=text, scores=scores, num_levels=settings.num_levels)
+
+
+def _levels_of(pool: Pool | None, scores: Any, settings: Settings) -> tuple[IntArray, int]:
+    """Levels of the rows and K; a row without text is unrated: nothing can be learnt from it."""
+    if pool is None:
+        return _map_given(scores, settings)
+    levels, num_levels = _levels_of_pool(pool, scores, settings)
+    if pool.empty.count == 0:
+        return levels, num_levels
+    has_text = np.fromiter((bool(text) for text in pool.texts), bool, len(pool))
+    return np.where(has_text, levels, UNRATED), num_levels
+
+
+def _levels_of_pool(pool: Pool, scores: Any, settings: Settings) -> tuple[IntArray, int]:
+    if not isinstance(scores, str):
+        levels, num_levels = _map_given(scores, settings)
+        if len(levels) != len(pool):
+            raise InputError(f"scores: expected one score a row ({len(pool)}), got {len(levels)}")
+        return levels, num_levels
+    if scores != DEFAULT_SCORES:
+        return _map_given(pool.column(scores), settings)
+    if pool.scores is None or pool.num_levels is None:
+        raise InputError("data: expected a pool with scores, got one that was read without")
+    if settings.num_levels not in {None, pool.num_levels}:
+        raise InputError(
+            f"num_levels: expected that of the pool ({pool.num_levels}, read() takes it too), "
+            f"got {settings.num_levels}"
+        )
+    return pool.scores, pool.num_levels
+
+
+def _map_given(scores: Any, settings: Settings) -> tuple[IntArray, int]:
+    if scores is None or isinstance(scores, str):
+        raise InputError(
+            "data: expected rows, a path or a Pool, or both scores= and embeddings= (or graph=), "
+            f"got none; scores is {scores!r}"
+        )
+    given = map_scores(scores, num_levels=settings.num_levels)
+    return given.levels, given.num_levels

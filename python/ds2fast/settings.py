@@ -1,0 +1,119 @@
+"""Arguments of `select` and `diagnose` that are checked before any data are read."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+
+from ds2fast import _core
+from ds2fast.arguments import as_count, as_number, as_share
+from ds2fast.checks import MAX_LEVELS
+from ds2fast.curation import MAX_SEED
+from ds2fast.embedding import DEFAULT_MODEL
+from ds2fast.embedding.cache import CacheDir, resolve_cache_dir
+from ds2fast.errors import InputError, InputTypeError
+from ds2fast.threads import resolve_threads
+from ds2fast.transition import DEFAULT_SOLVER
+
+PAPER_K = 10
+DEFAULT_MIN_CONFIDENCE = 0.5
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Arguments that do not depend on the data, checked before any of it is read."""
+
+    k: int
+    solver: str
+    min_confidence: float
+    num_levels: int | None
+    seed: int
+    threads: int
+    model: str | os.PathLike[str]
+    cache_dir: CacheDir
+
+
+def check_arguments(
+    *,
+    n: int | None = None,
+    fraction: float | None = None,
+    k: int = PAPER_K,
+    preset: str | None = None,
+    min_confidence: float | None = None,
+    num_levels: int | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
+    cache_dir: CacheDir = None,
+    selects: bool = True,
+) -> None:
+    """Raise what `select` (or `diagnose`: `selects=False`) would raise before it reads any data."""
+    check_settings(k, preset, min_confidence, num_levels, seed, threads, model, cache_dir)
+    if selects:
+        check_amount(n, fraction)
+
+
+def check_settings(
+    k: int,
+    preset: str | None,
+    min_confidence: float | None,
+    num_levels: int | None,
+    seed: int,
+    threads: int | None,
+    model: str | os.PathLike[str],
+    cache_dir: CacheDir,
+) -> Settings:
+    """The arguments as the stages take them; each is named where it cannot be used."""
+    if preset not in {None, "paper"}:
+        raise InputError(f"preset: expected None or 'paper', got {preset!r}")
+    if not isinstance(model, str) and not hasattr(model, "__fspath__"):
+        raise InputTypeError(f"model: expected an id or a directory, got {type(model).__name__}")
+    width = as_count(k, "k", minimum=2)
+    if preset == "paper" and width != PAPER_K:
+        raise InputError(f"k: expected {PAPER_K} with preset='paper', got {width}")
+    confidence = DEFAULT_MIN_CONFIDENCE
+    if min_confidence is not None:
+        confidence = as_number(min_confidence, "min_confidence")
+        if not 0.0 <= confidence <= 1.0:
+            raise InputError(f"min_confidence: expected 0 to 1, got {min_confidence!r}")
+    if num_levels is not None and not 2 <= as_count(num_levels, "num_levels") <= MAX_LEVELS:
+        raise InputError(f"num_levels: expected 2 to {MAX_LEVELS}, got {num_levels}")
+    if as_count(seed, "seed", minimum=0) > MAX_SEED:
+        raise InputError(f"seed: expected at most {MAX_SEED}, got {seed}")
+    resolve_cache_dir(cache_dir)
+    _core.simd_level()  # refuses a DS2FAST_SIMD that names no level of this machine
+    return Settings(
+        k=width,
+        solver="moments" if preset == "paper" else DEFAULT_SOLVER,
+        min_confidence=confidence,
+        num_levels=num_levels,
+        seed=seed,
+        threads=resolve_threads(threads),
+        model=model,
+        cache_dir=cache_dir,
+    )
+
+
+def check_amount(n: int | None, fraction: float | None) -> None:
+    """Refuse anything but just one of the two, n ≥ 1 or a share in (0, 1]."""
+    if (n is None) == (fraction is None):
+        got = "neither" if n is None else "both"
+        raise InputError(f"n, fraction: expected just one of the two, got {got}")
+    if n is not None:
+        as_count(n, "n")
+    elif fraction is not None:
+        as_share(fraction, "fraction")
+
+
+def resolve_amount(n: int | None, fraction: float | None, num_rated: int) -> int:
+    """Rows to select; a fraction is of the rated rows, rounded down."""
+    count = int(n) if n is not None else math.floor(float(fraction or 0) * num_rated)
+    if count > num_rated:
+        raise InputError(f"n: expected at most the number of rated rows ({num_rated}), got {count}")
+    if count < 1:
+        raise InputError(
+            f"fraction: expected a share that holds at least one of the {num_rated} rated rows, "
+            f"got {fraction}"
+        )
+    return count
