@@ -11,7 +11,7 @@ CPP_SOURCES = $(shell find src/cpp tests/cpp -name '*.cpp' -o -name '*.hpp')
 CMAKE_FLAGS = -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)" \
               -DPython_EXECUTABLE="$(abspath $(BIN)/python)"
 
-.PHONY: help setup encoder demo test test-cpp test-python coverage lint format tidy bench asan tsan \
+.PHONY: help setup encoder demo test test-cpp test-python lint format tidy bench asan tsan \
         without-avx arm64 wheel lowest clean
 
 help:  ## list the targets

@@ -37,7 +37,7 @@ def reported_errors() -> Iterator[None]:
     except BrokenPipeError:
         _close_quietly(sys.stdout, sys.stderr)
         sys.exit(PIPE_CLOSED)
-    except Exception as error:
+    except Exception as error:  # told apart below: naming our errors here would import NumPy first
         code = exit_code(error)
         if code is None:
             raise
