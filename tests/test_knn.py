@@ -265,6 +265,6 @@ def test_a_programming_error_in_the_binding_is_an_error_not_a_crash() -> None:
     with pytest.raises(ValueError, match="threads >= 1"):
         _core.exact_knn(rows, norms, 2, 0)
     with pytest.raises(TypeError):  # the binding converts nothing behind the caller's back
-        _core.exact_knn(rows.astype(np.float64), norms, 2, 1)
+        _core.exact_knn(rows.astype(np.float64), norms, 2, 1)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         _core.exact_knn(np.asfortranarray(rows), norms, 2, 1)

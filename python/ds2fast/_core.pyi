@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
+RowArray = npt.NDArray[np.float32] | npt.NDArray[np.float16]
 DoubleArray = npt.NDArray[np.float64]
 LevelArray = npt.NDArray[np.int8]
 IdArray = npt.NDArray[np.int32]
@@ -16,10 +17,10 @@ def compiler() -> str: ...
 def simd_level() -> str: ...
 def simd_levels() -> list[str]: ...
 def row_norms(
-    embeddings: FloatArray, threads: int, progress: Report | None = None
+    embeddings: RowArray, threads: int, progress: Report | None = None
 ) -> DoubleArray: ...
 def exact_knn(
-    embeddings: FloatArray,
+    embeddings: RowArray,
     norms: DoubleArray,
     k: int,
     threads: int,

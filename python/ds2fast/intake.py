@@ -19,7 +19,7 @@ from ds2fast.io.scores import map_scores
 from ds2fast.io.source import check_file
 from ds2fast.knn import as_embedding_rows
 from ds2fast.pool import Pool
-from ds2fast.results import Curation, FloatArray, IntArray, TransitionEstimate
+from ds2fast.results import Curation, IntArray, RowArray, TransitionEstimate
 from ds2fast.settings import Settings
 
 DEFAULT_SCORES = "score"
@@ -32,7 +32,7 @@ class Intake:
     scores: IntArray
     num_levels: int
     pool: Pool | None
-    embeddings: FloatArray | None
+    embeddings: RowArray | None
     graph: KnnGraph | None
     encoder: dict[str, Any] | None
     scores_given: bool  # beside the pool, not in it

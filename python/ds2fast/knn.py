@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,7 +12,7 @@ from ds2fast.arguments import as_count, as_numbers, as_type
 from ds2fast.errors import InputError
 from ds2fast.graph import KnnGraph
 from ds2fast.progress import Progress, Reporter
-from ds2fast.results import FloatArray
+from ds2fast.results import RowArray
 from ds2fast.threads import resolve_threads
 
 MAX_ROWS = 2**31 - 1
@@ -26,16 +28,18 @@ def knn_graph(
 ) -> KnnGraph:
     """The k most cosine-similar other rows of every row, exact.
 
-    The ranking is that of float64 arithmetic on the float32 input, ties broken by the smaller
-    index: the same bytes for any number of threads and every SIMD level. An int8 or float32 pass
-    over each pair once picks the candidates; a bound of its error that always holds decides what it
-    may drop.
+    The similarity that decides is ⟨x, y⟩ / (|x| |y|) of the float32 (or float16) input in float64,
+    by one order of summation; ties go to the smaller index. So the result is that of a float64
+    brute force, byte for byte the same for any number of threads, every SIMD level and whatever the
+    order of work. Each pair is multiplied once, in int8; a bound of the error that always holds
+    decides which pairs may be dropped, and float64 ranks the few that are left.
 
     Parameters
     ----------
     embeddings : (N, d) floats
-        Any norm but 0; rows are normalised. float32 that is C-contiguous is read in place; anything
-        else is converted to float32 once (float64 is rounded): a copy of 4·N·d bytes.
+        Any norm but 0; rows are normalised. float32 and float16 are read in place, memory-mapped or
+        not, wherever each row begins, as long as its values lie side by side. Anything else is
+        converted to float32 once (float64 is rounded): a copy of 4·N·d bytes.
     k : int
         Neighbours per row, 1 ≤ k < N. A row is never its own neighbour; exact duplicates of it are.
     threads : int, optional
@@ -56,8 +60,8 @@ def knn_graph(
 
     Notes
     -----
-    Memory beyond the input: N·d bytes of int8 codes (4·N·d where the processor has no fast int8
-    products) and 8·max(4k, 64) + 36 bytes a row.
+    Memory beyond the input, results included: at most `search_memory(N, d, k)` bytes and some
+    megabytes. The progress bar says how much that is before the search begins.
 
     Examples
     --------
@@ -73,13 +77,34 @@ def knn_graph(
         raise InputError(f"k: expected fewer than the number of rows ({len(rows)}), got {width}")
     norms = _core.row_norms(rows, num_threads)
     _refuse_unusable_rows(rows, norms)
-    with reporter.stage("k-NN graph", unit="pair blocks") as report:
+    needed = search_memory(len(rows), rows.shape[1], width)
+    with reporter.stage("k-NN graph", unit="pair blocks", note=as_size(needed)) as report:
         indices, similarities = _core.exact_knn(rows, norms, width, num_threads, report)
     return KnnGraph(indices, similarities, method="exact", recall=1.0)
 
 
-def as_embedding_rows(embeddings: npt.ArrayLike) -> FloatArray:
-    """`embeddings` as a C-contiguous float32 matrix: itself where it is one, else a copy."""
+def search_memory(num_rows: int, depth: int, k: int) -> int:
+    """Bytes that an exact search takes beyond its input: N·(d + 32·k + 64).
+
+    The codes of the first pass are d bytes a row; candidates, results and all else are the rest.
+
+    Examples
+    --------
+    >>> search_memory(300_000, 384, 10) / 2**20  # MiB
+    219.7265625
+    """
+    return num_rows * (depth + 32 * k + 64)
+
+
+def as_size(num_bytes: int) -> str:
+    """Bytes for people: "220 MiB", "1.9 GiB"."""
+    if num_bytes < 2**30:
+        return f"{num_bytes / 2**20:.0f} MiB"
+    return f"{num_bytes / 2**30:.1f} GiB"
+
+
+def as_embedding_rows(embeddings: npt.ArrayLike) -> RowArray:
+    """`embeddings` as the search reads them: themselves where they are so, else a float32 copy."""
     array = as_numbers(embeddings, "embeddings")
     if array.ndim != 2 or array.shape[1] < 1:
         raise InputError(f"embeddings: expected shape (N, d) with d >= 1, got {array.shape}")
@@ -87,10 +112,23 @@ def as_embedding_rows(embeddings: npt.ArrayLike) -> FloatArray:
         raise InputError(f"embeddings: expected at most {MAX_WIDTH} columns, got {array.shape[1]}")
     if not 2 <= len(array) <= MAX_ROWS:
         raise InputError(f"embeddings: expected 2 to {MAX_ROWS} rows, got {len(array)}")
+    if _can_be_read_in_place(array):
+        return array
     return as_type(array, np.float32)  # what overflows becomes inf and is named later
 
 
-def _refuse_unusable_rows(rows: FloatArray, norms: npt.NDArray[np.float64]) -> None:
+def _can_be_read_in_place(array: npt.NDArray[Any]) -> bool:
+    size = array.itemsize
+    return (
+        array.dtype in (np.float32, np.float16)
+        and array.dtype.isnative
+        and (array.strides[1] == size or array.shape[1] == 1)
+        and array.strides[0] % size == 0
+        and array.flags.aligned
+    )
+
+
+def _refuse_unusable_rows(rows: RowArray, norms: npt.NDArray[np.float64]) -> None:
     bad = ~(np.isfinite(norms) & (norms > 0))
     if not bad.any():
         return

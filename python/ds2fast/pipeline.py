@@ -23,7 +23,7 @@ from ds2fast.knn import knn_graph
 from ds2fast.outcome import Diagnosis, Selection
 from ds2fast.pool import Pool
 from ds2fast.progress import Progress, Reporter
-from ds2fast.results import Curation, FloatArray, TransitionEstimate
+from ds2fast.results import Curation, FloatArray, RowArray, TransitionEstimate
 from ds2fast.selection import dual_sort
 from ds2fast.settings import PAPER_K, Settings, check_amount, check_settings, resolve_amount
 from ds2fast.transition import estimate_transition_matrix
@@ -209,7 +209,7 @@ def graph_width(k: int, num_rows: int, rated_share: float) -> int:
 def _build_graph(given: Intake, settings: Settings, clock: Clock, reporter: Reporter) -> KnnGraph:
     if given.graph is not None:
         return given.graph
-    vectors = given.embeddings
+    vectors: RowArray | None = given.embeddings
     if vectors is None and given.pool is not None:
         with clock.stage("embedding"):
             vectors = _embed(given.pool, given.encoder, settings, reporter)

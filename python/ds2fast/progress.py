@@ -38,6 +38,7 @@ class Reporter:
         self._shows_bar = progress is True or (progress is None and _stderr_is_terminal())
         self._bar: Any = None
         self._stage: str | None = None
+        self._note = ""
         self._finished: str | None = None
         self._entered: tuple[str | None, float] = (None, 0.0)
         self._last: tuple[str | None, float] = (None, 0.0)
@@ -65,12 +66,18 @@ class Reporter:
         return False
 
     @contextmanager
-    def stage(self, stage: str, *, unit: str = "it") -> Iterator[Callable[[int, int], None] | None]:
-        """A `report(done, total)` for one stage of work, or None where nobody listens."""
+    def stage(
+        self, stage: str, *, unit: str = "it", note: str = ""
+    ) -> Iterator[Callable[[int, int], None] | None]:
+        """A `report(done, total)` for one stage of work, or None where nobody listens.
+
+        `note` stands behind the stage's name on its bar: what it is going to take, say.
+        """
         if self._callback is None and not self._shows_bar:
             yield None
             return
         self._entered, self._finished = (stage, time.time()), None
+        self._note = note
         try:
             yield lambda done, total: self.update(stage, done, total, unit=unit)
         finally:
@@ -95,7 +102,7 @@ class Reporter:
 
         bar = tqdm(
             total=total,
-            desc=stage,
+            desc=f"{stage} ({self._note})" if self._note else stage,
             unit=unit,
             unit_scale=total > _SCALED_FROM,
             file=sys.stderr,

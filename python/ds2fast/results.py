@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
+RowArray = npt.NDArray[np.float32] | npt.NDArray[np.float16]
 DoubleArray = npt.NDArray[np.float64]
 IdArray = npt.NDArray[np.int32]
 IntArray = npt.NDArray[np.int64]

@@ -9,7 +9,8 @@
 #include "core/monitor.hpp"
 #include "curation/simifeat.hpp"
 #include "knn/exact_search.hpp"
-#include "knn/packed_rows.hpp"
+#include "knn/row_norms.hpp"
+#include "knn/row_source.hpp"
 #include "random_rows.hpp"
 #include "simd/kernel_table.hpp"
 #include "simd/level.hpp"
@@ -71,11 +72,11 @@ struct Graph {
 Graph search(const simd::KernelTable& kernels) {
   SilentMonitor monitor;
   const std::vector<float> values = make_rows();
-  const MatrixView<const float> rows{values.data(), kRows, kDepth};
+  const knn::RowSource rows({values.data(), kRows, kDepth}, kernels);
   std::vector<double> norms(kRows);
-  knn::row_norms(rows, 2, kernels, monitor, {norms.data(), kRows});
+  knn::row_norms(rows, 2, monitor, {norms.data(), kRows});
   Graph graph;
-  knn::exact_search(rows, {norms.data(), kRows}, 2, kernels, monitor,
+  knn::exact_search(rows, {norms.data(), kRows}, 2, monitor,
                     {graph.indices.data(), kRows, kNeighbours},
                     {graph.similarities.data(), kRows, kNeighbours});
   return graph;

@@ -2,10 +2,12 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <mutex>
 #include <numeric>
+#include <random>
 #include <set>
 #include <stdexcept>
 #include <utility>
@@ -13,12 +15,14 @@
 
 #include "check.hpp"
 #include "core/parallel_for.hpp"
-#include "knn/code_filter.hpp"
+#include "knn/bound_steps.hpp"
+#include "knn/copies.hpp"
 #include "knn/exact_search.hpp"
-#include "knn/packed_rows.hpp"
+#include "knn/pair_filter.hpp"
 #include "knn/pair_schedule.hpp"
 #include "knn/quantised_rows.hpp"
 #include "knn/reservoirs.hpp"
+#include "knn/row_norms.hpp"
 #include "random_rows.hpp"
 #include "simd/level.hpp"
 
@@ -43,15 +47,19 @@ struct Pool {
   MatrixView<const float> view() const { return {values.data(), n, d}; }
 };
 
-Graph search(const Pool& pool, std::size_t k, std::size_t threads, simd::Level level) {
-  const simd::KernelTable& kernels = simd::kernels(level);
+Graph search(const knn::RowSource& rows, std::size_t k, std::size_t threads) {
   SilentMonitor monitor;
-  std::vector<double> norms(pool.n);
-  knn::row_norms(pool.view(), threads, kernels, monitor, {norms.data(), norms.size()});
-  Graph graph{std::vector<std::int32_t>(pool.n * k), std::vector<float>(pool.n * k)};
-  knn::exact_search(pool.view(), {norms.data(), norms.size()}, threads, kernels, monitor,
-                    {graph.ids.data(), pool.n, k}, {graph.similarities.data(), pool.n, k});
+  const std::size_t n = rows.num_rows();
+  std::vector<double> norms(n);
+  knn::row_norms(rows, threads, monitor, {norms.data(), n});
+  Graph graph{std::vector<std::int32_t>(n * k), std::vector<float>(n * k)};
+  knn::exact_search(rows, {norms.data(), n}, threads, monitor, {graph.ids.data(), n, k},
+                    {graph.similarities.data(), n, k});
   return graph;
+}
+
+Graph search(const Pool& pool, std::size_t k, std::size_t threads, simd::Level level) {
+  return search(knn::RowSource(pool.view(), simd::kernels(level)), k, threads);
 }
 
 /// Every similarity in long double, ties by id: the truth that needs no bound.
@@ -138,37 +146,6 @@ TEST(near_ties_that_float32_cannot_tell_apart_are_ranked_in_float64) {
   }
 }
 
-TEST(the_error_bound_holds_on_packed_rows) {
-  for (const std::size_t depth : {3U, 384U, 2000U}) {
-    const Pool pool{random_values(96 * depth, 12), 96, depth};
-    SilentMonitor monitor;
-    std::vector<double> norms(pool.n);
-    const simd::KernelTable& kernels = simd::kernels(simd::Level::kBaseline);
-    knn::row_norms(pool.view(), 1, kernels, monitor, {norms.data(), norms.size()});
-    std::vector<std::int32_t> order(pool.n);
-    std::iota(order.begin(), order.end(), 0);
-    const knn::PackedRows packed(pool.view(), {norms.data(), norms.size()},
-                                 {order.data(), order.size()}, 2, monitor);
-    CHECK(packed.num_panels() == 2);
-    std::vector<float> products(simd::kTileSize);
-    for (const simd::Level level : simd::available_levels()) {
-      simd::kernels(level).tile_products(packed.panel(0), packed.panel(1), depth, products.data());
-      bool within = true;
-      for (std::size_t r = 0; r < simd::kPanelRows; ++r) {
-        for (std::size_t c = 0; c < simd::kPanelRows; ++c) {
-          const std::size_t other = simd::kPanelRows + c;
-          const double cosine =
-              kernels.exact_dot(pool.view().row(r), pool.view().row(other), depth) /
-              (norms[r] * norms[other]);
-          within = within &&
-                   std::abs(products[r * simd::kPanelRows + c] - cosine) <= packed.error_bound();
-        }
-      }
-      CHECK(within);
-    }
-  }
-}
-
 TEST(the_schedule_hands_out_every_pair_once) {
   for (std::size_t blocks = 1; blocks < 12; ++blocks) {
     knn::PairSchedule schedule(blocks);
@@ -223,63 +200,179 @@ TEST(a_search_can_be_stopped_at_work) {
   std::vector<std::int32_t> ids(pool.n * 5);
   std::vector<float> similarities(pool.n * 5);
   StopAtWork monitor;
-  CHECK_THROWS(knn::exact_search(pool.view(), {norms.data(), norms.size()}, 3,
-                                 simd::kernels(simd::Level::kBaseline), monitor,
+  const knn::RowSource rows(pool.view(), simd::kernels(simd::Level::kBaseline));
+  CHECK_THROWS(knn::exact_search(rows, {norms.data(), norms.size()}, 3, monitor,
                                  {ids.data(), pool.n, 5}, {similarities.data(), pool.n, 5}),
                std::runtime_error);
 }
 
-/// Only slacks: for reservoirs that are fed by hand.
-class FixedSlack final : public knn::PairFilter {
- public:
-  explicit FixedSlack(float slack) : slack_(slack) {}
-  void find(std::size_t, std::size_t, const float*, const float*, knn::Hits&) const override {}
-  float slack(std::size_t) const override { return slack_; }
+/// Cosines of row 0 with all rows, in float64 as the search ranks by them.
+std::vector<double> cosines_of_first(const Pool& pool, const std::vector<double>& norms) {
+  const simd::KernelTable& kernels = simd::kernels(simd::Level::kBaseline);
+  std::vector<double> cosines(pool.n);
+  for (std::size_t other = 0; other < pool.n; ++other) {
+    const double dot = kernels.exact_dot(pool.view().row(0), pool.view().row(other), pool.d);
+    cosines[other] = dot / (norms[0] * norms[other]);
+  }
+  return cosines;
+}
 
- private:
-  float slack_;
-};
-
-TEST(bounds_that_are_as_wrong_as_they_may_be_lose_no_neighbour) {
-  // Row 0 and rows at growing angles to it: row i is its i-th neighbour. The bounds err as far as
-  // the slack lets them, for neighbours downwards (upper = the cosine itself) and for all others
-  // upwards.
-  const std::size_t n = 400;
-  const std::size_t k = 5;
+/// Rows at growing angles to row 0: row i is its i-th neighbour.
+Pool fan(std::size_t n) {
   Pool pool{std::vector<float>(n * 2), n, 2};
   for (std::size_t i = 0; i < n; ++i) {
     const double angle = 0.003 * static_cast<double>(i);
     pool.values[2 * i] = static_cast<float>(std::cos(angle));
     pool.values[2 * i + 1] = static_cast<float>(std::sin(angle));
   }
-  std::vector<double> norms(n);
-  std::vector<std::int32_t> order(n);
+  return pool;
+}
+
+TEST(bounds_that_are_as_wrong_as_they_may_be_lose_no_neighbour) {
+  // The bounds err as far as they may, for neighbours downwards (upper = the cosine itself) and for
+  // all others upwards (lower = the cosine itself).
+  constexpr std::size_t kRows = 400;
+  constexpr std::size_t k = 5;
+  constexpr double kWidth = 0.002;
+  const Pool pool = fan(kRows);
+  std::vector<double> norms(kRows);
+  std::vector<std::int32_t> order(kRows);
   std::iota(order.begin(), order.end(), 0);
   SilentMonitor monitor;
-  const simd::KernelTable& kernels = simd::kernels(simd::Level::kBaseline);
-  knn::row_norms(pool.view(), 1, kernels, monitor, {norms.data(), n});
-  const knn::ExactRanking ranking(pool.view(), {norms.data(), n}, {order.data(), n}, kernels);
-  const double slack = 0.0005;
-  const FixedSlack filter(static_cast<float>(slack));
-  knn::Reservoirs reservoirs(n, k, filter, ranking);
-  const auto push = [&](std::size_t other, double beyond_cosine) {
-    const double upper = ranking.rank(0, other).similarity + beyond_cosine;
-    const float rounded = std::nextafter(static_cast<float>(upper), 2.0F);
-    if (rounded >= *reservoirs.thresholds(0)) {
-      reservoirs.push(0, static_cast<std::int32_t>(other), rounded);
+  const knn::RowSource rows(pool.view(), simd::kernels(simd::Level::kBaseline));
+  knn::row_norms(rows, 1, monitor, {norms.data(), kRows});
+  const std::vector<double> cosines = cosines_of_first(pool, norms);
+  const knn::ExactRanking ranking(rows, {norms.data(), kRows}, {order.data(), kRows});
+  knn::Reservoirs reservoirs(kRows, k, 8, ranking);
+  knn::ExactRanking::Desk desk = ranking.make_desk();
+  const auto push = [&](std::size_t other, double below, double above) {
+    const knn::Bounds bounds{std::nextafter(static_cast<float>(cosines[other] - below), -2.0F),
+                             std::nextafter(static_cast<float>(cosines[other] + above), 2.0F)};
+    if (bounds.upper >= *reservoirs.thresholds(0)) {
+      reservoirs.push(0, static_cast<std::int32_t>(other), bounds, desk);
     }
   };
-  for (std::size_t other = n - 1; other > k; --other) {
-    push(other, 3.999 * slack);  // the lower bound, upper - 4 slack, is the cosine
+  for (std::size_t other = kRows - 1; other > k; --other) {
+    push(other, 0.0, kWidth);
   }
   for (std::size_t other = 1; other <= k; ++other) {
-    push(other, 0.0);
+    push(other, kWidth, 0.0);
   }
-  std::vector<knn::RankedNeighbour> nearest;
-  reservoirs.finish(0, nearest);
-  CHECK(nearest.size() == k);
+  reservoirs.finish(0, desk);
+  CHECK(desk.nearest.size() == k);
   for (std::size_t place = 0; place < k; ++place) {
-    CHECK(nearest[place].id == static_cast<std::int32_t>(place + 1));
+    CHECK(desk.nearest[place].id == static_cast<std::int32_t>(place + 1));
+  }
+}
+
+TEST(the_kth_largest_of_steps_is_that_of_a_sort) {
+  std::mt19937 generator(3);
+  for (const std::size_t count : {8U, 48U, 400U, 40000U}) {
+    for (const unsigned distinct : {3U, 60000U}) {
+      std::vector<std::int16_t> values(count);
+      for (std::int16_t& value : values) {
+        value = static_cast<std::int16_t>(static_cast<int>(generator() % distinct) - 32767);
+      }
+      std::vector<std::int16_t> sorted = values;
+      std::sort(sorted.begin(), sorted.end(), std::greater<>());
+      for (const std::size_t k : {std::size_t{1}, std::size_t{2}, count / 3, count}) {
+        CHECK(knn::kth_largest(values.data(), count, k) == sorted[k - 1]);
+      }
+    }
+  }
+  const std::vector<std::int16_t> few{5, 5, 7, -32768, -32768, -32768, -32768, -32768};
+  CHECK(knn::kth_largest(few.data(), few.size(), 3) == 5);
+  CHECK(knn::kth_largest(few.data(), few.size(), 4) == knn::kLeastStep);
+}
+
+TEST(steps_round_outwards_and_stay_in_range) {
+  const float bounds[] = {-3.0F, -1.0F,    -0.99999F, -0x1p-15F, -1e-9F,  0.0F, 1e-9F,
+                          0.5F,  0.50001F, 0.99998F,  0.999999F, 1.0001F, 40.0F};
+  for (const float bound : bounds) {
+    const std::int16_t above = knn::step_above(bound);
+    const std::int16_t below = knn::step_below(bound);
+    CHECK(knn::step_value(above) >= bound || above == knn::kLastStep);
+    CHECK(knn::step_value(below) <= bound || below == knn::kLeastStep);
+    CHECK(above - below <= 1);
+  }
+  CHECK(knn::step_above(0.5F) == 16384 && knn::step_below(0.5F) == 16384);
+}
+
+TEST(of_many_copies_only_the_first_are_searched) {
+  // Rows 0, 3, 6, ... are one set of copies, the others differ from each other.
+  const std::size_t n = 60;
+  Pool pool{random_values(n * 7, 21), n, 7};
+  for (std::size_t row = 3; row < n; row += 3) {
+    std::copy_n(pool.values.begin(), 7, pool.values.begin() + static_cast<std::ptrdiff_t>(row * 7));
+  }
+  const knn::RowSource rows(pool.view(), simd::kernels(simd::Level::kBaseline));
+  std::vector<double> norms(n);
+  SilentMonitor monitor;
+  knn::row_norms(rows, 1, monitor, {norms.data(), n});
+  const knn::Copies copies = knn::find_copies(rows, {norms.data(), n}, 4);
+  std::vector<std::int32_t> searched;
+  std::vector<std::int32_t> rest;
+  for (std::int32_t row = 0; row < 60; ++row) {
+    (row % 3 == 0 && row > 12 ? rest : searched).push_back(row);
+  }
+  CHECK(copies.searched == searched);
+  CHECK(copies.rest.size() == rest.size());
+  for (std::size_t i = 0; i < rest.size(); ++i) {
+    CHECK(copies.rest[i].row == rest[i] && copies.rest[i].first == 0);
+  }
+  CHECK(knn::find_copies(rows, {norms.data(), n}, 20).rest.empty());
+}
+
+TEST(pools_with_copies_equal_brute_force) {
+  // Of 30 directions, some with many copies, some with none; k lies on both sides of their numbers.
+  const std::size_t n = 500;
+  Pool pool{random_values(n * 12, 22), n, 12};
+  std::mt19937 generator(23);
+  for (std::size_t row = 30; row < n; ++row) {
+    const std::size_t source = generator() % 30 * (generator() % 4 == 0 ? 1 : 0);
+    if (row % 5 != 0) {
+      std::copy_n(pool.values.begin() + static_cast<std::ptrdiff_t>(source * 12), 12,
+                  pool.values.begin() + static_cast<std::ptrdiff_t>(row * 12));
+    }
+  }
+  for (const std::size_t k : {1U, 9U, 60U, 499U}) {
+    const Graph expected = brute_force(pool, k);
+    for (const simd::Level level : simd::available_levels()) {
+      CHECK(search(pool, k, 2, level).ids == expected.ids);
+    }
+  }
+}
+
+TEST(rows_of_halves_and_rows_apart_give_the_same_graph) {
+  const std::size_t n = 700;
+  const std::size_t depth = 37;
+  std::mt19937 generator(24);
+  std::vector<std::uint16_t> halves(n * depth);
+  for (std::uint16_t& half : halves) {  // of magnitudes from 2^-14 to 2, a few subnormal
+    half = static_cast<std::uint16_t>(generator() % 0x4000 | (generator() % 2 << 15));
+  }
+  Pool pool{std::vector<float>(n * depth), n, depth};
+  simd::kernels(simd::Level::kBaseline)
+      .widen_halves(halves.data(), halves.size(), pool.values.data());
+  const std::size_t apart = depth + 11;
+  std::vector<float> spread(n * apart, 1e9F);
+  for (std::size_t row = 0; row < n; ++row) {
+    std::copy_n(pool.values.begin() + static_cast<std::ptrdiff_t>(row * depth), depth,
+                spread.begin() + static_cast<std::ptrdiff_t>((n - 1 - row) * apart));
+  }
+  const Graph expected = brute_force(pool, 6);
+  using Type = knn::RowSource::Type;
+  for (const simd::Level level : simd::available_levels()) {
+    const simd::KernelTable& kernels = simd::kernels(level);
+    const knn::RowSource narrow(reinterpret_cast<const std::byte*>(halves.data()), n, depth,
+                                2 * depth, Type::kFloat16, kernels);
+    const knn::RowSource backwards(
+        reinterpret_cast<const std::byte*>(spread.data() + (n - 1) * apart), n, depth,
+        -static_cast<std::ptrdiff_t>(4 * apart), Type::kFloat32, kernels);
+    const Graph graph = search(pool, 6, 2, level);
+    CHECK(graph.ids == expected.ids);
+    CHECK(same(search(narrow, 6, 2), graph));
+    CHECK(same(search(backwards, 6, 2), graph));
   }
 }
 
@@ -297,30 +390,39 @@ TEST(bounds_by_codes_hold_for_every_pair) {
     std::iota(order.begin(), order.end(), 0);
     std::reverse(order.begin(), order.end());
     SilentMonitor monitor;
-    const simd::KernelTable& baseline = simd::kernels(simd::Level::kBaseline);
-    knn::row_norms(pool.view(), 1, baseline, monitor, {norms.data(), pool.n});
     const VectorView<const std::int32_t> places{order.data(), order.size()};
-    const knn::QuantisedRows quantised(pool.view(), {norms.data(), pool.n}, places, 2, monitor);
-    const knn::ExactRanking ranking(pool.view(), {norms.data(), pool.n}, places, baseline);
     for (const simd::Level level : simd::available_levels()) {
-      if (simd::kernels(level).code_products == nullptr) {
-        continue;
-      }
-      const knn::CodeFilter filter(quantised, simd::kernels(level));
+      const simd::KernelTable& kernels = simd::kernels(level);
+      const knn::RowSource rows(pool.view(), kernels);
+      knn::row_norms(rows, 1, monitor, {norms.data(), pool.n});
+      const knn::QuantisedRows quantised(rows, {norms.data(), pool.n}, places, 2, monitor);
+      const knn::PairFilter filter(quantised, kernels);
       const std::vector<float> all(simd::kPanelRows, -std::numeric_limits<float>::infinity());
       const auto hits = std::make_unique<knn::Hits>();
       filter.find(0, 1, all.data(), all.data(), *hits);
       CHECK(hits->count == simd::kTileSize);
       bool hold = true;
+      double widest = 0.0;
       for (std::size_t i = 0; i < hits->count; ++i) {
-        const std::size_t row = hits->codes[i] / simd::kPanelRows;
-        const std::size_t column = simd::kPanelRows + hits->codes[i] % simd::kPanelRows;
-        const double cosine = ranking.rank(row, column).similarity;
-        const double upper = hits->uppers[i];
-        const double width = 2.0 * (filter.slack(row) + filter.slack(column));
-        hold = hold && upper - width <= cosine && cosine <= upper;
+        const auto row = static_cast<std::size_t>(order[hits->codes[i] / simd::kPanelRows]);
+        const auto column =
+            static_cast<std::size_t>(order[simd::kPanelRows + hits->codes[i] % simd::kPanelRows]);
+        const double cosine =
+            kernels.exact_dot(pool.view().row(row), pool.view().row(column), depth) /
+            (norms[row] * norms[column]);
+        const knn::Bounds bounds = hits->bounds[i];
+        hold = hold && bounds.lower <= cosine && cosine <= bounds.upper;
+        if (row != 8 && column != 8) {  // not the row with the huge coordinate
+          widest = std::max(widest, static_cast<double>(bounds.upper - bounds.lower));
+        }
       }
       CHECK(hold);
+      // And they are of use. A code is off by half a step at most, so a row of norm 1 by half a
+      // step times sqrt(depth); a step is the largest value over the largest code, and none is
+      // above 6 in rows that have norm sqrt(depth). Both rows count, upwards and downwards, times
+      // their norms, which are below 1.2.
+      const double residual = 0.5 * 6.0 / kernels.codes.format.largest;
+      CHECK(depth < 64 || widest <= 2.0 * 2.0 * 1.2 * residual + 1e-4);
     }
   }
 }

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <numeric>
 #include <random>
 #include <stdexcept>
 #include <vector>
@@ -48,74 +49,60 @@ TEST(tile_products_stay_within_their_bound) {
   }
 }
 
-TEST(scan_finds_what_reaches_either_threshold_in_order) {
-  const auto products = random_values(kTileSize, 3);
-  auto row_thresholds = random_values(kPanelRows, 4);
-  auto column_thresholds = random_values(kPanelRows, 5);
-  row_thresholds[3] = -std::numeric_limits<float>::infinity();
-  row_thresholds[4] = std::numeric_limits<float>::infinity();
-  column_thresholds[7] = std::numeric_limits<float>::infinity();
-  row_thresholds[9] = products[9 * kPanelRows + 20];  // equality counts as reached
-  std::vector<std::uint32_t> expected;
-  for (std::size_t r = 0; r < kPanelRows; ++r) {
-    for (std::size_t c = 0; c < kPanelRows; ++c) {
-      const float product = products[r * kPanelRows + c];
-      if (product >= row_thresholds[r] || product >= column_thresholds[c]) {
-        expected.push_back(static_cast<std::uint32_t>(r * kPanelRows + c));
-      }
-    }
-  }
-  for (const simd::Level level : simd::available_levels()) {
-    std::vector<std::uint32_t> codes(kTileSize);
-    codes.resize(simd::kernels(level).scan_tile(products.data(), row_thresholds.data(),
-                                                column_thresholds.data(), codes.data()));
-    CHECK(codes == expected);
-  }
-}
-
-std::vector<std::int8_t> random_codes(std::size_t count, unsigned seed) {
+std::vector<std::int8_t> random_codes(std::size_t count, std::int32_t largest, unsigned seed) {
   std::mt19937 generator(seed);
   std::vector<std::int8_t> codes(count);
   for (std::int8_t& code : codes) {
-    code = static_cast<std::int8_t>(static_cast<int>(generator() % 255) - 127);
+    code = static_cast<std::int8_t>(static_cast<std::int32_t>(generator() % (2 * largest + 1)) -
+                                    largest);
   }
   return codes;
 }
 
-TEST(code_products_are_exact) {
-  for (const std::size_t depth : {4U, 8U, 60U, 384U, 65536U}) {
-    auto rows = random_codes(kPanelRows * depth, 6);
-    auto columns = random_codes(kPanelRows * depth, 7);
-    std::fill_n(rows.begin(), 192, static_cast<std::int8_t>(127));  // the extremes
-    std::fill_n(columns.begin(), 192, static_cast<std::int8_t>(-127));
-    const auto at = [](const std::vector<std::int8_t>& panel, std::size_t row, std::size_t k) {
-      return std::int64_t{panel[k / 4 * 192 + row * 4 + k % 4]};
-    };
-    std::vector<std::int32_t> sums(kPanelRows);
-    for (std::size_t r = 0; r < kPanelRows; ++r) {
+/// Value k of a row of a panel.
+std::int64_t code_at(const std::vector<std::int8_t>& panel, std::size_t group, std::size_t row,
+                     std::size_t k) {
+  return panel[k / group * kPanelRows * group + row * group + k % group];
+}
+
+/// Checks every product of two panels of random codes, the first groups of both at the extremes.
+bool products_are_exact(const simd::CodeKernel& kernel, std::size_t depth, int sign) {
+  const auto [group, largest] = kernel.format;
+  auto rows = random_codes(kPanelRows * depth, largest, 6);
+  auto columns = random_codes(kPanelRows * depth, largest, 7);
+  const std::size_t extremes = std::min(depth, 4 * group) * kPanelRows;
+  std::fill_n(rows.begin(), extremes, static_cast<std::int8_t>(largest));
+  std::fill_n(columns.begin(), extremes, static_cast<std::int8_t>(sign * largest));
+  std::vector<std::int32_t> sums(kPanelRows);
+  for (std::size_t r = 0; r < kPanelRows; ++r) {
+    for (std::size_t k = 0; k < depth; ++k) {
+      sums[r] += static_cast<std::int32_t>(code_at(rows, group, r, k));
+    }
+  }
+  std::vector<std::int32_t> products(kTileSize, -1);
+  kernel.products(rows.data(), sums.data(), columns.data(), depth, products.data());
+  bool exact = true;
+  for (std::size_t r = 0; r < kPanelRows; ++r) {
+    for (std::size_t c = 0; c < kPanelRows; c += depth > 2000 ? 17 : 1) {
+      std::int64_t expected = 0;
       for (std::size_t k = 0; k < depth; ++k) {
-        sums[r] += static_cast<std::int32_t>(at(rows, r, k));
+        expected += code_at(rows, group, r, k) * code_at(columns, group, c, k);
       }
+      exact = exact && products[r * kPanelRows + c] == expected;
     }
-    for (const simd::Level level : simd::available_levels()) {
-      const simd::KernelTable& kernels = simd::kernels(level);
-      if (kernels.code_products == nullptr) {
-        continue;
-      }
-      std::vector<std::int32_t> products(kTileSize, -1);
-      kernels.code_products(rows.data(), sums.data(), columns.data(), depth, products.data());
-      bool exact = true;
-      for (std::size_t r = 0; r < kPanelRows; ++r) {
-        for (std::size_t c = 0; c < kPanelRows; c += depth > 1000 ? 17 : 1) {
-          std::int64_t expected = 0;
-          for (std::size_t k = 0; k < depth; ++k) {
-            expected += at(rows, r, k) * at(columns, c, k);
-          }
-          exact = exact && products[r * kPanelRows + c] == expected;
-        }
-      }
-      CHECK(exact);
+  }
+  return exact;
+}
+
+TEST(code_products_are_exact) {
+  for (const simd::Level level : simd::available_levels()) {
+    const simd::CodeKernel& kernel = simd::kernels(level).codes;
+    CHECK(kernel.format.largest <= 127 && kernel.format.largest > 0);
+    for (const std::size_t groups : {1U, 2U, 3U, 15U, 96U, 97U, 257U}) {
+      CHECK(products_are_exact(kernel, groups * kernel.format.group, 1));
+      CHECK(products_are_exact(kernel, groups * kernel.format.group, -1));
     }
+    CHECK(products_are_exact(kernel, 65536, 1));
   }
 }
 
@@ -149,9 +136,6 @@ TEST(scan_of_codes_finds_bounds_that_reach_a_threshold) {
   }
   for (const simd::Level level : simd::available_levels()) {
     const simd::KernelTable& kernels = simd::kernels(level);
-    if (kernels.scan_codes == nullptr) {
-      continue;
-    }
     const simd::CodeBounds bounds{scales.data(), offsets.data()};
     std::vector<std::uint32_t> codes(kTileSize);
     codes.resize(kernels.scan_codes(products.data(), bounds, bounds, row_thresholds.data(),
@@ -183,6 +167,58 @@ TEST(exact_dot_has_the_same_bits_at_every_level) {
       const double dot = simd::kernels(level).exact_dot(x.data(), y.data(), depth);
       CHECK(std::memcmp(&dot, &expected, sizeof dot) == 0);
     }
+  }
+}
+
+TEST(four_exact_dots_are_each_the_exact_dot) {
+  for (std::size_t depth = 1; depth < 80; ++depth) {
+    const auto x = random_values(depth, static_cast<unsigned>(depth));
+    const auto others = random_values(simd::kDotsAtOnce * depth, 2000);
+    const float* rows[simd::kDotsAtOnce];
+    double expected[simd::kDotsAtOnce];
+    for (std::size_t i = 0; i < simd::kDotsAtOnce; ++i) {
+      rows[i] = others.data() + i * depth;
+      expected[i] = dot_in_lanes(x.data(), rows[i], depth);
+    }
+    for (const simd::Level level : simd::available_levels()) {
+      double dots[simd::kDotsAtOnce];
+      simd::kernels(level).exact_dots(x.data(), rows, depth, dots);
+      CHECK(std::memcmp(dots, expected, sizeof dots) == 0);
+    }
+  }
+}
+
+/// The value of a finite float16 by its definition.
+double half_value(std::uint16_t half) {
+  const int exponent = half >> 10 & 31;
+  const int fraction = half & 1023;
+  const double magnitude =
+      exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25);
+  return (half & 0x8000) == 0 ? magnitude : -magnitude;
+}
+
+TEST(every_half_widens_to_its_value) {
+  constexpr std::size_t kHalves = 65536;
+  std::vector<std::uint16_t> halves(kHalves);
+  std::iota(halves.begin(), halves.end(), std::uint16_t{0});
+  for (const simd::Level level : simd::available_levels()) {
+    std::vector<float> values(kHalves + 1, 7.0F);
+    simd::kernels(level).widen_halves(halves.data(), kHalves - 3, values.data());
+    bool right = true;
+    for (std::size_t i = 0; i < kHalves - 3; ++i) {
+      const bool is_special = (halves[i] & 0x7C00) == 0x7C00;
+      const double value = values[i];
+      const bool is_negative = (halves[i] & 0x8000) != 0;
+      if (!is_special) {
+        right = right && value == half_value(halves[i]) && std::signbit(value) == is_negative;
+      } else if ((halves[i] & 0x3FF) == 0) {
+        right = right && std::isinf(value) && std::signbit(value) == is_negative;
+      } else {
+        right = right && std::isnan(value);
+      }
+    }
+    CHECK(right);
+    CHECK(values[kHalves - 3] == 7.0F);  // it writes no more than it is asked for
   }
 }
 

@@ -4,40 +4,67 @@
 #include "bindings/call_guard.hpp"
 #include "bindings/register.hpp"
 #include "knn/exact_search.hpp"
-#include "knn/packed_rows.hpp"
+#include "knn/row_norms.hpp"
+#include "knn/row_source.hpp"
 #include "simd/level.hpp"
 
 namespace ds2fast::bindings {
 namespace {
 
-Array<double> row_norms(const Array<float>& embeddings, std::size_t threads,
+/// Native floats of so many bytes. float16 has no C++ type that pybind11 could be asked for.
+bool holds_floats(const py::array& array, py::ssize_t size) {
+  const py::dtype type = array.dtype();
+  return type.kind() == 'f' && type.itemsize() == size && type.byteorder() == '=';
+}
+
+/// Rows of float32 or float16, wherever the rows begin; anything else is a TypeError, as for arrays
+/// of one type.
+knn::RowSource row_source(const py::array& embeddings, const simd::KernelTable& kernels) {
+  using Type = knn::RowSource::Type;
+  require(embeddings.ndim() == 2, "a matrix");
+  const auto size = static_cast<std::size_t>(embeddings.itemsize());
+  if (!(holds_floats(embeddings, 4) || holds_floats(embeddings, 2)) ||
+      (embeddings.shape(1) > 1 && embeddings.strides(1) != embeddings.itemsize())) {
+    throw py::type_error(
+        "_core: expected float32 or float16 with the values of a row side by side");
+  }
+  const auto stride = static_cast<std::ptrdiff_t>(embeddings.strides(0));
+  require(reinterpret_cast<std::uintptr_t>(embeddings.data()) % size == 0 &&
+              stride % static_cast<std::ptrdiff_t>(size) == 0,
+          "an aligned array");
+  return {static_cast<const std::byte*>(embeddings.data()),
+          static_cast<std::size_t>(embeddings.shape(0)),
+          static_cast<std::size_t>(embeddings.shape(1)),
+          stride,
+          size == sizeof(float) ? Type::kFloat32 : Type::kFloat16,
+          kernels};
+}
+
+Array<double> row_norms(const py::array& embeddings, std::size_t threads,
                         const py::object& progress) {
-  const auto rows = matrix_view(embeddings);
-  Array<double> norms(static_cast<py::ssize_t>(rows.rows));
+  const auto rows = row_source(embeddings, simd::kernels(simd::active_level()));
+  Array<double> norms(static_cast<py::ssize_t>(rows.num_rows()));
   const auto out = mutable_vector_view(norms);
-  const simd::KernelTable& kernels = simd::kernels(simd::active_level());
-  run_kernel(progress,
-             [&](Monitor& monitor) { knn::row_norms(rows, threads, kernels, monitor, out); });
+  run_kernel(progress, [&](Monitor& monitor) { knn::row_norms(rows, threads, monitor, out); });
   return norms;
 }
 
-py::tuple exact_knn(const Array<float>& embeddings, const Array<double>& norms, std::size_t k,
+py::tuple exact_knn(const py::array& embeddings, const Array<double>& norms, std::size_t k,
                     std::size_t threads, const py::object& progress) {
-  const auto rows = matrix_view(embeddings);
+  const auto rows = row_source(embeddings, simd::kernels(simd::active_level()));
   const auto row_norms = vector_view(norms);
-  require(row_norms.size == rows.rows, "one norm a row");
-  require(k >= 1 && k < rows.rows, "1 <= k < N");
-  require(rows.rows < (std::size_t{1} << 31), "fewer than 2^31 rows");
-  require(rows.cols <= knn::kMaxDepth, "at most 2^16 columns");
+  require(row_norms.size == rows.num_rows(), "one norm a row");
+  require(k >= 1 && k < rows.num_rows(), "1 <= k < N");
+  require(rows.num_rows() < (std::size_t{1} << 31), "fewer than 2^31 rows");
+  require(rows.depth() >= 1 && rows.depth() <= knn::kMaxDepth, "1 to 2^16 columns");
   require(threads >= 1, "threads >= 1");
   const auto width = static_cast<py::ssize_t>(k);
   Array<std::int32_t> ids({embeddings.shape(0), width});
   Array<float> similarities({embeddings.shape(0), width});
   const auto out_ids = mutable_matrix_view(ids);
   const auto out_similarities = mutable_matrix_view(similarities);
-  const simd::KernelTable& kernels = simd::kernels(simd::active_level());
   run_kernel(progress, [&](Monitor& monitor) {
-    knn::exact_search(rows, row_norms, threads, kernels, monitor, out_ids, out_similarities);
+    knn::exact_search(rows, row_norms, threads, monitor, out_ids, out_similarities);
   });
   return py::make_tuple(ids, similarities);
 }
@@ -45,13 +72,12 @@ py::tuple exact_knn(const Array<float>& embeddings, const Array<double>& norms, 
 }  // namespace
 
 void register_knn(py::module_& module) {
-  module.def(
-      "row_norms", &row_norms, py::arg("embeddings").noconvert(), py::arg("threads"),
-      py::arg("progress") = py::none(),
-      "Norms (N,) float64 of rows (N, d) float32; not finite for a row with NaN or infinity.");
-  module.def("exact_knn", &exact_knn, py::arg("embeddings").noconvert(),
-             py::arg("norms").noconvert(), py::arg("k"), py::arg("threads"),
+  module.def("row_norms", &row_norms, py::arg("embeddings"), py::arg("threads"),
              py::arg("progress") = py::none(),
+             "Norms (N,) float64 of rows (N, d) float32 or float16; not finite for a row with NaN "
+             "or infinity.");
+  module.def("exact_knn", &exact_knn, py::arg("embeddings"), py::arg("norms").noconvert(),
+             py::arg("k"), py::arg("threads"), py::arg("progress") = py::none(),
              "Exact k-NN under cosine: ids (N, k) int32 and similarities (N, k) float32.");
 }
 

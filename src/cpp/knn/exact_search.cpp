@@ -7,23 +7,49 @@
 #include <vector>
 
 #include "core/parallel_for.hpp"
-#include "knn/code_filter.hpp"
+#include "knn/blocks.hpp"
+#include "knn/copies.hpp"
 #include "knn/exact_ranking.hpp"
-#include "knn/float_filter.hpp"
+#include "knn/first_thresholds.hpp"
 #include "knn/near_first.hpp"
-#include "knn/packed_rows.hpp"
+#include "knn/pair_filter.hpp"
 #include "knn/pair_schedule.hpp"
+#include "knn/quantised_rows.hpp"
 #include "knn/reservoirs.hpp"
 
 namespace ds2fast::knn {
 namespace {
 
-constexpr std::size_t kMaxBlockPanels = 16;  // 768 rows
+// Two blocks at a time are worked on: their codes and candidates should stay in a core's
+// second-level cache, which is 1 MiB or more where products of bytes are fast.
+constexpr std::size_t kBlockBytes = 320 << 10;
+constexpr std::size_t kMaxBlockPanels = 12;
+constexpr std::size_t kMinBlockPanels = 2;
 
-/// Panels in a block: fewer where the blocks would be too few to keep all threads busy.
-std::size_t choose_block_panels(std::size_t num_panels, std::size_t num_threads) {
-  const std::size_t wanted_blocks = 4 * num_threads;
-  return std::clamp<std::size_t>(num_panels / wanted_blocks, 1, kMaxBlockPanels);
+Blocks choose_blocks(std::size_t num_rows, std::size_t depth, std::size_t num_threads) {
+  const std::size_t num_panels = (num_rows + simd::kPanelRows - 1) / simd::kPanelRows;
+  const std::size_t that_fit =
+      std::clamp(kBlockBytes / (simd::kPanelRows * depth), kMinBlockPanels, kMaxBlockPanels);
+  // Fewer where the blocks would be too few to keep all threads busy.
+  const std::size_t that_share = std::max<std::size_t>(num_panels / (4 * num_threads), 1);
+  return {num_panels, std::min(that_fit, that_share)};
+}
+
+/// What a worker writes to.
+struct Bench {
+  explicit Bench(std::size_t depth) : desk(depth) {}
+  Hits hits;
+  ExactRanking::Desk desk;
+};
+
+using Benches = std::vector<std::unique_ptr<Bench>>;
+
+Benches make_benches(std::size_t num_threads, std::size_t depth) {
+  Benches benches(num_threads);
+  for (auto& bench : benches) {
+    bench = std::make_unique<Bench>(depth);
+  }
+  return benches;
 }
 
 /// Finds the pairs of panels that pass and pushes them into the reservoirs of both sides.
@@ -37,16 +63,17 @@ class TileDriver {
   /// All pairs of panels of two blocks, [a, a_end) and [b, b_end); each once where they are the
   /// same.
   void multiply_blocks(std::size_t a, std::size_t a_end, std::size_t b, std::size_t b_end,
-                       Hits& hits) const {
+                       Bench& bench) const {
     for (std::size_t p = a; p < a_end; ++p) {
       for (std::size_t q = a == b ? p : b; q < b_end; ++q) {
-        multiply_panels(p, q, hits);
+        multiply_panels(p, q, bench);
       }
     }
   }
 
  private:
-  void multiply_panels(std::size_t p, std::size_t q, Hits& hits) const {
+  void multiply_panels(std::size_t p, std::size_t q, Bench& bench) const {
+    Hits& hits = bench.hits;
     const std::size_t first_row = p * simd::kPanelRows;
     const std::size_t first_column = q * simd::kPanelRows;
     // A panel with itself holds each pair twice, so its rows alone see all.
@@ -55,17 +82,17 @@ class TileDriver {
     for (std::size_t i = 0; i < hits.count; ++i) {
       const std::size_t row = first_row + hits.codes[i] / simd::kPanelRows;
       const std::size_t column = first_column + hits.codes[i] % simd::kPanelRows;
-      offer(row, column, hits.uppers[i]);
+      offer(row, column, hits.bounds[i], bench.desk);
       if (p != q) {
-        offer(column, row, hits.uppers[i]);
+        offer(column, row, hits.bounds[i], bench.desk);
       }
     }
   }
 
-  void offer(std::size_t row, std::size_t other, float upper) const {
+  void offer(std::size_t row, std::size_t other, Bounds bounds, ExactRanking::Desk& desk) const {
     // Rows that fill up the last panel have a threshold of infinity, but are met as `other`.
-    if (upper >= *reservoirs_.thresholds(row) && row != other && other < num_rows_) {
-      reservoirs_.push(row, static_cast<std::int32_t>(other), upper);
+    if (bounds.upper >= *reservoirs_.thresholds(row) && row != other && other < num_rows_) {
+      reservoirs_.push(row, static_cast<std::int32_t>(other), bounds, desk);
     }
   }
 
@@ -75,88 +102,71 @@ class TileDriver {
   std::array<float, simd::kPanelRows> none_;
 };
 
-/// Where each block of panels begins and ends.
-struct Blocks {
-  std::size_t num_panels;
-  std::size_t panels_each;
-
-  std::size_t count() const { return (num_panels + panels_each - 1) / panels_each; }
-  std::size_t begin(std::size_t block) const { return block * panels_each; }
-  std::size_t end(std::size_t block) const {
-    return std::min(begin(block) + panels_each, num_panels);
-  }
-};
-
-void multiply_all_pairs(const TileDriver& driver, const Blocks& blocks, PairSchedule& schedule,
-                        std::size_t num_threads, Monitor& monitor) {
-  std::vector<std::unique_ptr<Hits>> hits(num_threads);
-  for (auto& own : hits) {
-    own = std::make_unique<Hits>();
-  }
-  parallel_for(schedule.num_pairs(), num_threads, monitor, [&](std::size_t, std::size_t worker) {
+void multiply_all_pairs(const TileDriver& driver, const Blocks& blocks, Benches& benches,
+                        Monitor& monitor) {
+  PairSchedule schedule(blocks.count());
+  parallel_for(schedule.num_pairs(), benches.size(), monitor, [&](std::size_t, std::size_t worker) {
     const PairSchedule::Lease lease = schedule.acquire();
     const PairSchedule::Pair pair = lease.pair();
     driver.multiply_blocks(blocks.begin(pair.a), blocks.end(pair.a), blocks.begin(pair.b),
-                           blocks.end(pair.b), *hits[worker]);
+                           blocks.end(pair.b), *benches[worker]);
   });
 }
 
-void rank_candidates(Reservoirs& reservoirs, const ExactRanking& ranking, std::size_t num_threads,
-                     Monitor& monitor, MatrixView<std::int32_t> ids,
-                     MatrixView<float> similarities) {
+/// Where a row's results go.
+struct Results {
+  MatrixView<std::int32_t> ids;
+  MatrixView<float> similarities;
+
+  void set(std::size_t row, std::size_t place, std::int32_t id, float similarity) const {
+    ids.row(row)[place] = id;
+    similarities.row(row)[place] = similarity;
+  }
+};
+
+void rank_candidates(Reservoirs& reservoirs, const ExactRanking& ranking, std::size_t num_rows,
+                     Benches& benches, Monitor& monitor, const Results& results) {
   constexpr std::size_t kChunk = 256;
-  parallel_chunks(ids.rows, kChunk, num_threads, monitor,
-                  [&](std::size_t begin, std::size_t end, std::size_t) {
-                    std::vector<RankedNeighbour> nearest;
+  parallel_chunks(num_rows, kChunk, benches.size(), monitor,
+                  [&](std::size_t begin, std::size_t end, std::size_t worker) {
+                    ExactRanking::Desk& desk = benches[worker]->desk;
                     for (std::size_t place = begin; place < end; ++place) {
-                      reservoirs.finish(place, nearest);
+                      reservoirs.finish(place, desk);
                       const auto row = static_cast<std::size_t>(ranking.row_at(place));
-                      for (std::size_t i = 0; i < nearest.size(); ++i) {
-                        ids.row(row)[i] = nearest[i].id;
-                        similarities.row(row)[i] = static_cast<float>(nearest[i].similarity);
+                      for (std::size_t i = 0; i < desk.nearest.size(); ++i) {
+                        results.set(row, i, desk.nearest[i].id,
+                                    static_cast<float>(desk.nearest[i].similarity));
                       }
                     }
                   });
 }
 
-/// The graph by one filter: multiply all pairs, then rank what is left.
-void search_with(const PairFilter& filter, const ExactRanking& ranking, const Blocks& blocks,
-                 PairSchedule& schedule, std::size_t num_threads, Monitor& monitor,
-                 MatrixView<std::int32_t> ids, MatrixView<float> similarities) {
-  const std::size_t total = schedule.num_pairs() + 1;
-  using Counts = PhaseMonitor::Counts;
-  PhaseMonitor multiplying(monitor, 0, total, Counts::kTasks);
-  PhaseMonitor ranking_candidates(monitor, total - 1, total, Counts::kNothing);
-  Reservoirs reservoirs(ids.rows, ids.cols, filter, ranking);
-  const TileDriver driver(filter, ids.rows, reservoirs);
-  multiply_all_pairs(driver, blocks, schedule, num_threads, multiplying);
-  rank_candidates(reservoirs, ranking, num_threads, ranking_candidates, ids, similarities);
-  monitor.poll(total, total);
-}
-
 }  // namespace
 
-void exact_search(MatrixView<const float> rows, VectorView<const double> norms,
-                  std::size_t num_threads, const simd::KernelTable& kernels, Monitor& monitor,
-                  MatrixView<std::int32_t> ids, MatrixView<float> similarities) {
-  const std::size_t num_panels = (rows.rows + simd::kPanelRows - 1) / simd::kPanelRows;
-  const Blocks blocks{num_panels, choose_block_panels(num_panels, num_threads)};
-  PairSchedule schedule(blocks.count());
-  PhaseMonitor packing(monitor, 0, schedule.num_pairs() + 1, PhaseMonitor::Counts::kNothing);
-  const std::vector<std::int32_t> order =
-      near_first_order(rows, norms, num_threads, kernels, packing);
-  const VectorView<const std::int32_t> places{order.data(), order.size()};
-  const ExactRanking ranking(rows, norms, places, kernels);
-  const auto search = [&](const PairFilter& filter) {
-    search_with(filter, ranking, blocks, schedule, num_threads, monitor, ids, similarities);
-  };
-  if (kernels.code_products != nullptr) {
-    const QuantisedRows quantised(rows, norms, places, num_threads, packing);
-    search(CodeFilter(quantised, kernels));
-  } else {
-    const PackedRows packed(rows, norms, places, num_threads, packing);
-    search(FloatFilter(packed, kernels));
-  }
+void exact_search(const RowSource& rows, VectorView<const double> norms, std::size_t num_threads,
+                  Monitor& monitor, MatrixView<std::int32_t> ids, MatrixView<float> similarities) {
+  Copies copies = find_copies(rows, norms, ids.cols);
+  const std::size_t num_rows = copies.searched.size();
+  const Blocks blocks = choose_blocks(num_rows, rows.depth(), num_threads);
+  const std::size_t num_pairs = blocks.count() * (blocks.count() + 1) / 2;
+  PhaseMonitor packing(monitor, 0, num_pairs + 1, PhaseMonitor::Counts::kNothing);
+  PhaseMonitor multiplying(monitor, 0, num_pairs + 1, PhaseMonitor::Counts::kTasks);
+  PhaseMonitor ranking_candidates(monitor, num_pairs, num_pairs + 1,
+                                  PhaseMonitor::Counts::kNothing);
+  order_near_first(rows, norms, num_threads, packing, copies.searched);
+  const VectorView<const std::int32_t> order{copies.searched.data(), num_rows};
+  auto quantised = std::make_unique<const QuantisedRows>(rows, norms, order, num_threads, packing);
+  const ExactRanking ranking(rows, norms, order);
+  Reservoirs reservoirs(num_rows, ids.cols, quantised->depth(), ranking);
+  raise_first_thresholds(*quantised, rows.kernels(), ids.cols, num_threads, packing, reservoirs);
+  Benches benches = make_benches(num_threads, rows.depth());
+  const PairFilter filter(*quantised, rows.kernels());
+  multiply_all_pairs(TileDriver(filter, num_rows, reservoirs), blocks, benches, multiplying);
+  quantised.reset();  // the results take its place in memory
+  const Results results{ids, similarities};
+  rank_candidates(reservoirs, ranking, num_rows, benches, ranking_candidates, results);
+  fill_in_copies(copies, ranking, ids, similarities);
+  monitor.poll(num_pairs + 1, num_pairs + 1);
 }
 
 }  // namespace ds2fast::knn

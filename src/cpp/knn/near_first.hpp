@@ -1,19 +1,17 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "core/matrix_view.hpp"
 #include "core/monitor.hpp"
-#include "simd/kernel_table.hpp"
+#include "knn/row_source.hpp"
 
 namespace ds2fast::knn {
 
-/// An order of the rows in which near ones lie together: rows are grouped by the most similar of
-/// some evenly spaced leaders. It changes how soon candidates are ruled out, never the result.
-std::vector<std::int32_t> near_first_order(MatrixView<const float> rows,
-                                           VectorView<const double> norms, std::size_t num_threads,
-                                           const simd::KernelTable& kernels, Monitor& monitor);
+/// Puts `ids` into an order in which near rows lie together: they are grouped by the most similar
+/// of some evenly spaced leaders. It changes how soon candidates are ruled out, never the result.
+void order_near_first(const RowSource& rows, VectorView<const double> norms,
+                      std::size_t num_threads, Monitor& monitor, std::vector<std::int32_t>& ids);
 
 }  // namespace ds2fast::knn

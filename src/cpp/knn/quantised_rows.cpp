@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "core/parallel_for.hpp"
@@ -9,40 +10,49 @@
 namespace ds2fast::knn {
 namespace {
 
-constexpr double kLargestCode = 127.0;
-constexpr std::size_t kChunk = 4096;
+constexpr std::size_t kChunk = 64 * simd::kPanelRows;
+constexpr std::size_t kLanes = 16;  // sums that run side by side, so that they can be vectors
 
 // Conversion of the product, product of scales, sum of offsets, multiply-add: each rounds a number
 // of at most 4 by 2^-24 of it, the stored scales and offsets too. 2^-19 is more than twice their
 // sum.
 constexpr double kRounding = 0x1p-19;
 
+// x' is rounded to float32 (2^-24 |x|), its mean subtracted (2^-24 |x'|), the code times the scale
+// subtracted again (2^-24 (|x^| + |x' - x^|)): norms of less than 2, together less than 2^-20.
+constexpr double kResidualRounding = 0x1p-20;
+
 float round_up(double value) {
   return std::nextafter(static_cast<float>(value), std::numeric_limits<float>::infinity());
 }
 
 /// Mean of the unit rows, summed in chunks of fixed size in their order, rounded to float32.
-std::vector<float> mean_row(MatrixView<const float> rows, VectorView<const double> norms,
-                            std::size_t num_threads, Monitor& monitor) {
-  const std::size_t num_chunks = (rows.rows + kChunk - 1) / kChunk;
-  std::vector<double> sums(num_chunks * rows.cols);
-  parallel_chunks(rows.rows, kChunk, num_threads, monitor,
+std::vector<float> mean_row(const RowSource& rows, VectorView<const double> norms,
+                            VectorView<const std::int32_t> order, std::size_t num_threads,
+                            Monitor& monitor) {
+  const std::size_t depth = rows.depth();
+  const std::size_t num_chunks = (order.size + kChunk - 1) / kChunk;
+  std::vector<double> sums(num_chunks * depth);
+  parallel_chunks(order.size, kChunk, num_threads, monitor,
                   [&](std::size_t begin, std::size_t end, std::size_t) {
-                    double* sum = sums.data() + begin / kChunk * rows.cols;
-                    for (std::size_t n = begin; n < end; ++n) {
+                    std::vector<float> buffer(depth);
+                    double* sum = sums.data() + begin / kChunk * depth;
+                    for (std::size_t place = begin; place < end; ++place) {
+                      const auto n = static_cast<std::size_t>(order[place]);
+                      const float* row = rows.read(n, buffer.data());
                       const double inverse = 1.0 / norms[n];
-                      for (std::size_t k = 0; k < rows.cols; ++k) {
-                        sum[k] += static_cast<double>(rows.row(n)[k]) * inverse;
+                      for (std::size_t k = 0; k < depth; ++k) {
+                        sum[k] += static_cast<double>(row[k]) * inverse;
                       }
                     }
                   });
-  std::vector<float> mean(rows.cols);
-  for (std::size_t k = 0; k < rows.cols; ++k) {
+  std::vector<float> mean(depth);
+  for (std::size_t k = 0; k < depth; ++k) {
     double sum = 0.0;
     for (std::size_t chunk = 0; chunk < num_chunks; ++chunk) {
-      sum += sums[chunk * rows.cols + k];
+      sum += sums[chunk * depth + k];
     }
-    mean[k] = static_cast<float>(sum / static_cast<double>(rows.rows));
+    mean[k] = static_cast<float>(sum / static_cast<double>(order.size));
   }
   return mean;
 }
@@ -50,87 +60,129 @@ std::vector<float> mean_row(MatrixView<const float> rows, VectorView<const doubl
 /// One row as codes, and what they leave.
 struct Code {
   std::int32_t sum = 0;
-  double scale = 0.0;
+  float scale = 0.0F;
   double norm = 0.0;      ///< |x^|
-  double residual = 0.0;  ///< e_x
+  double residual = 0.0;  ///< at least e_x
 };
 
-/// `centred` is x' (depth values); its codes go to codes[(k / 4) * 192 + k % 4].
-Code quantise(const std::vector<double>& centred, std::int8_t* codes) {
-  double largest = 0.0;
-  for (const double value : centred) {
-    largest = std::max(largest, std::abs(value));
+float largest_magnitude(const std::vector<float>& values) {
+  float lanes[kLanes] = {};
+  for (std::size_t k = 0; k < values.size(); k += kLanes) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      const float magnitude = std::abs(values[k + lane]);
+      lanes[lane] = magnitude > lanes[lane] ? magnitude : lanes[lane];
+    }
   }
+  return *std::max_element(lanes, lanes + kLanes);
+}
+
+/// `centred` is x' and zeros up to a multiple of kLanes, as many codes come out.
+Code quantise(const std::vector<float>& centred, float largest_code, std::int8_t* codes) {
+  // Adding this rounds to the nearest integer: one unit of its last place is 1.
+  constexpr float kRoundingShift = 0x1.8p23F;
+  const float largest = largest_magnitude(centred);
   Code code;
-  code.scale = static_cast<double>(static_cast<float>(largest / kLargestCode));
-  const double inverse = code.scale > 0.0 ? 1.0 / code.scale : 0.0;
-  double squares = 0.0;
-  double residual_squares = 0.0;
-  for (std::size_t k = 0; k < centred.size(); ++k) {
-    const double rounded =
-        std::clamp(std::nearbyint(centred[k] * inverse), -kLargestCode, kLargestCode);
-    codes[k / 4 * 4 * simd::kPanelRows + k % 4] = static_cast<std::int8_t>(rounded);
-    code.sum += static_cast<std::int32_t>(rounded);
-    squares += rounded * rounded;
-    const double rest = centred[k] - code.scale * rounded;
-    residual_squares += rest * rest;
+  code.scale = largest / largest_code;
+  // Rows nearer to the mean than this are all residual: their inverse would overflow.
+  const float inverse = largest > 1e-30F ? 1.0F / code.scale : 0.0F;
+  std::int32_t sums[kLanes] = {};
+  std::int32_t squares[kLanes] = {};
+  float residual_squares[kLanes] = {};
+  for (std::size_t k = 0; k < centred.size(); k += kLanes) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      const float value = centred[k + lane];
+      const float rounded = (value * inverse + kRoundingShift) - kRoundingShift;
+      const auto whole = static_cast<std::int32_t>(rounded);
+      codes[k + lane] = static_cast<std::int8_t>(whole);
+      sums[lane] += whole;
+      squares[lane] += whole * whole;
+      const float rest = value - code.scale * rounded;
+      residual_squares[lane] += rest * rest;
+    }
   }
-  code.norm = code.scale * std::sqrt(squares);
-  code.residual = std::sqrt(residual_squares);
+  double norm_square = 0.0;
+  double residual_square = 0.0;
+  for (std::size_t lane = 0; lane < kLanes; ++lane) {
+    code.sum += sums[lane];
+    norm_square += squares[lane];
+    residual_square += static_cast<double>(residual_squares[lane]);
+  }
+  // A lane's float32 sum of n squares is within (n + 1) 2^-24 of them, and what underflows is far
+  // below the rounding added.
+  const double sum_error = static_cast<double>(centred.size() / kLanes + 4) * 0x1p-24;
+  code.norm = static_cast<double>(code.scale) * std::sqrt(norm_square);
+  code.residual = std::sqrt(residual_square) * (1.0 + sum_error) + kResidualRounding;
   return code;
+}
+
+/// Puts a row's codes into its place in a panel.
+void place_codes(const std::int8_t* codes, std::size_t depth, std::size_t group,
+                 std::int8_t* place) {
+  for (std::size_t k = 0; k < depth; k += group) {
+    std::memcpy(place + k * simd::kPanelRows, codes + k, group);
+  }
+}
+
+std::size_t round_up_to(std::size_t value, std::size_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
 }
 
 }  // namespace
 
-QuantisedRows::QuantisedRows(MatrixView<const float> rows, VectorView<const double> norms,
+QuantisedRows::QuantisedRows(const RowSource& rows, VectorView<const double> norms,
                              VectorView<const std::int32_t> order, std::size_t num_threads,
                              Monitor& monitor)
-    : depth_((rows.cols + 3) / 4 * 4) {
-  const std::size_t num_panels = (rows.rows + simd::kPanelRows - 1) / simd::kPanelRows;
-  const std::size_t padded = num_panels * simd::kPanelRows;
-  codes_.resize(padded * depth_);
+    : depth_(round_up_to(rows.depth(), rows.kernels().codes.format.group)) {
+  const simd::KernelTable& kernels = rows.kernels();
+  const simd::CodeFormat format = kernels.codes.format;
+  const std::size_t padded = round_up_to(order.size, simd::kPanelRows);
+  codes_.reset(new std::int8_t[padded * depth_]);
+  // Rows that fill up the last panel are all zeros.
+  const std::size_t last_panel = (padded - simd::kPanelRows) * depth_;
+  std::memset(codes_.get() + last_panel, 0, simd::kPanelRows * depth_);
   code_sums_.resize(padded);
   scales_.resize(padded);
   offsets_.resize(padded);
-  slacks_.resize(rows.rows);
-  const std::vector<float> mean = mean_row(rows, norms, num_threads, monitor);
-  double mean_square = 0.0;
-  for (const float value : mean) {
-    mean_square += static_cast<double>(value) * static_cast<double>(value);
-  }
-  std::vector<double> residuals(rows.rows);
-  std::vector<double> biases(rows.rows);
+  slacks_.resize(padded);
+  const std::vector<float> mean = mean_row(rows, norms, order, num_threads, monitor);
+  const double mean_square = kernels.exact_dot(mean.data(), mean.data(), mean.size());
+  std::vector<double> residuals(order.size);
+  std::vector<double> biases(order.size);
   std::vector<double> largest(num_threads);
-  parallel_chunks(rows.rows, kChunk, num_threads, monitor,
+  const auto quantise_row = [&](std::size_t place, std::vector<float>& buffer,
+                                std::vector<float>& centred, std::vector<std::int8_t>& codes) {
+    const auto n = static_cast<std::size_t>(order[place]);
+    const float* row = rows.read(n, buffer.data());
+    const double inverse = 1.0 / norms[n];
+    for (std::size_t k = 0; k < rows.depth(); ++k) {
+      centred[k] = static_cast<float>(static_cast<double>(row[k]) * inverse) - mean[k];
+    }
+    const Code code = quantise(centred, static_cast<float>(format.largest), codes.data());
+    place_codes(codes.data(), depth_, format.group,
+                codes_.get() + place / simd::kPanelRows * simd::kPanelRows * depth_ +
+                    place % simd::kPanelRows * format.group);
+    code_sums_[place] = code.sum;
+    scales_[place] = code.scale;
+    residuals[place] = code.residual;
+    biases[place] = kernels.exact_dot(mean.data(), row, rows.depth()) * inverse - 0.5 * mean_square;
+    return code.norm + 0.5 * code.residual;
+  };
+  parallel_chunks(order.size, kChunk, num_threads, monitor,
                   [&](std::size_t begin, std::size_t end, std::size_t worker) {
-                    std::vector<double> centred(rows.cols);
-                    for (std::size_t n = begin; n < end; ++n) {
-                      const auto source = static_cast<std::size_t>(order[n]);
-                      const float* row = rows.row(source);
-                      const double norm = norms[source];
-                      double along_mean = 0.0;
-                      for (std::size_t k = 0; k < rows.cols; ++k) {
-                        const double value = static_cast<double>(row[k]) / norm;
-                        along_mean += value * static_cast<double>(mean[k]);
-                        centred[k] = value - static_cast<double>(mean[k]);
-                      }
-                      std::int8_t* codes = codes_.data() +
-                                           n / simd::kPanelRows * simd::kPanelRows * depth_ +
-                                           n % simd::kPanelRows * 4;
-                      const Code code = quantise(centred, codes);
-                      code_sums_[n] = code.sum;
-                      scales_[n] = static_cast<float>(code.scale);
-                      residuals[n] = code.residual;
-                      biases[n] = along_mean - 0.5 * mean_square;
-                      largest[worker] = std::max(largest[worker], code.norm + 0.5 * code.residual);
+                    std::vector<float> buffer(rows.depth());
+                    std::vector<float> centred(round_up_to(rows.depth(), kLanes));
+                    std::vector<std::int8_t> codes(centred.size());
+                    for (std::size_t place = begin; place < end; ++place) {
+                      largest[worker] =
+                          std::max(largest[worker], quantise_row(place, buffer, centred, codes));
                     }
                   });
   // 1e-9 covers what float64 rounds in the norms and sums above.
   const double factor = *std::max_element(largest.begin(), largest.end()) * (1.0 + 1e-9);
-  for (std::size_t n = 0; n < rows.rows; ++n) {
-    const double slack = factor * residuals[n] * (1.0 + 1e-9) + kRounding;
-    slacks_[n] = round_up(slack);
-    offsets_[n] = round_up(biases[n] + slack);
+  for (std::size_t place = 0; place < order.size; ++place) {
+    const double slack = factor * residuals[place] * (1.0 + 1e-9) + kRounding;
+    slacks_[place] = round_up(slack);
+    offsets_[place] = round_up(biases[place] + slack);
   }
 }
 

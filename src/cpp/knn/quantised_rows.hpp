@@ -2,11 +2,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "core/matrix_view.hpp"
 #include "core/monitor.hpp"
-#include "simd/kernel_table.hpp"
+#include "knn/row_source.hpp"
 
 namespace ds2fast::knn {
 
@@ -19,12 +20,12 @@ namespace ds2fast::knn {
 /// roundings on the way.
 class QuantisedRows {
  public:
-  QuantisedRows(MatrixView<const float> rows, VectorView<const double> norms,
+  QuantisedRows(const RowSource& rows, VectorView<const double> norms,
                 VectorView<const std::int32_t> order, std::size_t num_threads, Monitor& monitor);
 
   std::size_t depth() const { return depth_; }
   const std::int8_t* panel(std::size_t index) const {
-    return codes_.data() + index * simd::kPanelRows * depth_;
+    return codes_.get() + index * simd::kPanelRows * depth_;
   }
   const std::int32_t* code_sums(std::size_t panel) const {
     return code_sums_.data() + panel * simd::kPanelRows;
@@ -32,11 +33,12 @@ class QuantisedRows {
   simd::CodeBounds bounds(std::size_t panel) const {
     return {scales_.data() + panel * simd::kPanelRows, offsets_.data() + panel * simd::kPanelRows};
   }
-  float slack(std::size_t row) const { return slacks_[row]; }
+  /// Of the rows of a panel.
+  const float* slacks(std::size_t panel) const { return slacks_.data() + panel * simd::kPanelRows; }
 
  private:
-  std::size_t depth_;  ///< of the codes: that of the rows, rounded up to a multiple of 4
-  std::vector<std::int8_t> codes_;
+  std::size_t depth_;  ///< of the codes: that of the rows, rounded up to whole groups
+  std::unique_ptr<std::int8_t[]> codes_;
   std::vector<std::int32_t> code_sums_;
   std::vector<float> scales_;
   std::vector<float> offsets_;

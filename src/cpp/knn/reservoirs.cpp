@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <stdexcept>
-#include <utility>
 
 #include "simd/kernel_table.hpp"
 
@@ -14,84 +12,98 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-float round_down(double value) {
-  return std::nextafter(static_cast<float>(value), -kInfinity);
+std::size_t round_up_to(std::size_t value, std::size_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
 }
 
-std::size_t round_up_to_panel(std::size_t rows) {
-  return (rows + simd::kPanelRows - 1) / simd::kPanelRows * simd::kPanelRows;
+/// As many as 32 k + 64 bytes a row leave room for beside all else that a search holds for a row
+/// (36 bytes); where k results take more than the codes that they follow, they count too.
+std::size_t choose_capacity(std::size_t k, std::size_t depth, std::size_t num_rows) {
+  const std::size_t results = 8 * k;
+  const std::size_t beyond_codes =
+      results > depth ? (results - depth + kStepsAtOnce - 1) / kStepsAtOnce : 0;
+  return std::min(4 * k + 2 - beyond_codes, num_rows);
 }
 
 }  // namespace
 
-Reservoirs::Reservoirs(std::size_t num_rows, std::size_t k, const PairFilter& filter,
+Reservoirs::Reservoirs(std::size_t num_rows, std::size_t k, std::size_t depth,
                        const ExactRanking& ranking)
     : k_(k),
-      capacity_(std::min(std::max<std::size_t>(4 * k, 64), num_rows)),
-      filter_(filter),
+      capacity_(choose_capacity(k, depth, num_rows)),
+      lowers_stride_(round_up_to(capacity_, kStepsAtOnce)),
       ranking_(ranking),
-      candidates_(new Candidate[num_rows * capacity_]),
+      places_(new std::int32_t[num_rows * capacity_]),
+      uppers_(new std::int16_t[num_rows * capacity_]),
+      lowers_(num_rows * lowers_stride_, kLeastStep),
       sizes_(num_rows),
-      thresholds_(round_up_to_panel(num_rows), kInfinity) {
+      thresholds_(round_up_to(num_rows, simd::kPanelRows), kInfinity) {
   std::fill_n(thresholds_.begin(), num_rows, -kInfinity);
 }
 
-void Reservoirs::tighten(std::size_t row) {
-  if (sizes_[row] < k_) {
-    return;
+void Reservoirs::make_room(std::size_t row, ExactRanking::Desk& desk) {
+  tighten(row);
+  // Ties, exact or nearly so: only the exact similarities tell which ones stay.
+  if (sizes_[row] + capacity_ / 8 >= capacity_ && sizes_[row] > k_) {
+    settle(row, desk);
   }
-  static thread_local std::vector<float> lowers;
-  Candidate* begin = candidates_.get() + row * capacity_;
-  Candidate* end = begin + sizes_[row];
-  lowers.clear();
-  const double slack = filter_.slack(row);
-  for (const Candidate* other = begin; other != end; ++other) {
-    const double width = 2.0 * (slack + filter_.slack(static_cast<std::size_t>(other->place)));
-    lowers.push_back(round_down(other->upper - width));
-  }
-  const auto kth = lowers.begin() + static_cast<std::ptrdiff_t>(k_ - 1);
-  std::nth_element(lowers.begin(), kth, lowers.end(), std::greater<>());
-  const float threshold = std::max(thresholds_[row], *kth);
-  thresholds_[row] = threshold;
-  end = std::remove_if(begin, end, [=](const Candidate& other) { return other.upper < threshold; });
-  sizes_[row] = static_cast<std::uint32_t>(end - begin);
 }
 
-void Reservoirs::settle(std::size_t row) {
-  Candidate* begin = candidates_.get() + row * capacity_;
-  std::vector<std::pair<RankedNeighbour, std::int32_t>> ranked;
-  for (const Candidate* other = begin; other != begin + sizes_[row]; ++other) {
-    const auto place = static_cast<std::size_t>(other->place);
-    ranked.emplace_back(ranking_.rank(row, place), other->place);
+void Reservoirs::tighten(std::size_t row) {
+  const std::size_t size = sizes_[row];
+  if (size < k_) {
+    return;
   }
-  std::nth_element(ranked.begin(), ranked.begin() + static_cast<std::ptrdiff_t>(k_ - 1),
-                   ranked.end(),
-                   [](const auto& x, const auto& y) { return ranks_before(x.first, y.first); });
-  thresholds_[row] = std::max(thresholds_[row], round_down(ranked[k_ - 1].first.similarity));
+  std::int32_t* places = places_.get() + row * capacity_;
+  std::int16_t* uppers = uppers_.get() + row * capacity_;
+  std::int16_t* lowers = lowers_.data() + row * lowers_stride_;
+  const std::int16_t kth = kth_largest(lowers, round_up_to(size, kStepsAtOnce), k_);
+  if (kth == kLeastStep) {
+    return;
+  }
+  const float threshold = std::max(thresholds_[row], step_value(kth));
+  thresholds_[row] = threshold;
+  const std::int16_t least = step_above(threshold);
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < size; ++i) {
+    places[kept] = places[i];
+    uppers[kept] = uppers[i];
+    lowers[kept] = lowers[i];
+    kept += static_cast<std::size_t>(uppers[i] >= least);
+  }
+  std::fill(lowers + kept, lowers + size, kLeastStep);
+  sizes_[row] = static_cast<std::uint32_t>(kept);
+}
+
+void Reservoirs::settle(std::size_t row, ExactRanking::Desk& desk) {
+  rank(row, desk);
+  const auto exact_kth = static_cast<float>(desk.nearest.back().similarity);
+  thresholds_[row] = std::max(thresholds_[row], std::nextafter(exact_kth, -kInfinity));
+  std::int16_t* lowers = lowers_.data() + row * lowers_stride_;
   for (std::size_t i = 0; i < k_; ++i) {
-    const auto exact = static_cast<float>(ranked[i].first.similarity);
-    begin[i] = {std::nextafter(exact, kInfinity), ranked[i].second};
+    const auto exact = static_cast<float>(desk.nearest[i].similarity);
+    places_[row * capacity_ + i] = desk.nearest[i].place;
+    uppers_[row * capacity_ + i] = step_above(std::nextafter(exact, kInfinity));
+    lowers[i] = step_below(std::nextafter(exact, -kInfinity));
   }
+  std::fill(lowers + k_, lowers + sizes_[row], kLeastStep);
   sizes_[row] = static_cast<std::uint32_t>(k_);
 }
 
-void Reservoirs::finish(std::size_t row, std::vector<RankedNeighbour>& nearest) {
+void Reservoirs::finish(std::size_t row, ExactRanking::Desk& desk) {
   tighten(row);
-  rank(row, nearest);
+  rank(row, desk);
 }
 
-void Reservoirs::rank(std::size_t row, std::vector<RankedNeighbour>& nearest) const {
-  nearest.clear();
-  const Candidate* candidates = candidates_.get() + row * capacity_;
-  for (std::size_t place = 0; place < sizes_[row]; ++place) {
-    nearest.push_back(ranking_.rank(row, static_cast<std::size_t>(candidates[place].place)));
+void Reservoirs::rank(std::size_t row, ExactRanking::Desk& desk) const {
+  desk.candidates.clear();
+  for (std::size_t i = row * capacity_; i < row * capacity_ + sizes_[row]; ++i) {
+    desk.candidates.emplace_back(uppers_[i], places_[i]);
   }
-  if (nearest.size() < k_) {  // the bound is wrong, or the rows were changed during the search
+  ranking_.rank(row, k_, desk);
+  if (desk.nearest.size() < k_) {  // the bound is wrong, or the rows were changed meanwhile
     throw std::logic_error("k-NN search: a row is left with fewer than k candidates");
   }
-  std::partial_sort(nearest.begin(), nearest.begin() + static_cast<std::ptrdiff_t>(k_),
-                    nearest.end(), ranks_before);
-  nearest.resize(k_);
 }
 
 }  // namespace ds2fast::knn

@@ -7,11 +7,11 @@ namespace ds2fast::simd {
 
 enum class Level : int;  // simd/level.hpp, which the units of instruction sets must not include
 
-/// Rows in a panel. 48 is a multiple of every unit's register tile (4 x 8, 6 x 16, 8 x 48).
+/// Rows in a panel. 48 is a multiple of every unit's register tile.
 constexpr std::size_t kPanelRows = 48;
 constexpr std::size_t kTileSize = kPanelRows * kPanelRows;
 
-/// Inner products of two panels, the first pass of the k-NN search.
+/// Inner products of two panels in float32, for choices that need not be exact.
 ///
 /// Layout: a panel is (depth, 48) float32, value k of row r at [k * 48 + r]; `products` is (48, 48)
 /// float32, row r of `rows` and column c of `columns` at [r * 48 + c].
@@ -20,20 +20,27 @@ constexpr std::size_t kTileSize = kPanelRows * kPanelRows;
 using TileProducts = void (*)(const float* rows, const float* columns, std::size_t depth,
                               float* products);
 
-/// Codes r * 48 + c, ascending, of the products that reach row threshold r or column threshold c
-/// (>=). `codes` has room for 48 * 48. Returns how many there are.
-using ScanTile = std::size_t (*)(const float* products, const float* row_thresholds,
-                                 const float* column_thresholds, std::uint32_t* codes);
+/// How a unit reads int8 codes.
+struct CodeFormat {
+  std::size_t group;     ///< values of one row that lie side by side: 4 or 8
+  std::int32_t largest;  ///< codes lie in [-largest, largest]: 127, or 63 where sums of two
+                         ///< products must fit int16
+};
 
-/// Inner products of two panels of int8 codes, the first pass of the k-NN search where the unit has
-/// it.
+/// Inner products of two panels of int8 codes, the first pass of the k-NN search.
 ///
-/// Layout: a panel is (depth / 4, 48, 4) int8, value k of row r at [(k / 4) * 192 + r * 4 + k % 4];
-/// depth is a multiple of 4. `code_sums` holds the sum of each row's codes in `rows`. `products` is
-/// (48, 48) int32. Accumulator: int32, exact for depth up to 2^16.
+/// Layout: with g values in a group, a panel is (depth / g, 48, g) int8, value k of row r at [(k /
+/// g) * 48 g + r * g + k % g]; depth is a multiple of g. `code_sums` holds the sum of each row's
+/// codes in `rows`. `products` is (48, 48) int32.
+/// Accumulator: int32, exact for depth up to 2^16.
 using CodeProducts = void (*)(const std::int8_t* rows, const std::int32_t* code_sums,
                               const std::int8_t* columns, std::size_t depth,
                               std::int32_t* products);
+
+struct CodeKernel {
+  CodeFormat format;
+  CodeProducts products;
+};
 
 /// What turns a product of codes into an upper bound of a cosine: 48 values each.
 struct CodeBounds {
@@ -41,8 +48,10 @@ struct CodeBounds {
   const float* offsets;
 };
 
-/// As ScanTile, of upper bounds products[r, c] * (row scale * column scale) + (row + column
-/// offset).
+/// Codes r * 48 + c, ascending, of the pairs whose upper bound products[r, c] * (row scale * column
+/// scale) + (row offset + column offset) reaches (>=) row threshold r or column threshold c.
+/// `codes` has room for 48 * 48. Returns how many there are. Where a unit multiplies and adds in
+/// one rounding, the bound differs in its last bit.
 using ScanCodes = std::size_t (*)(const std::int32_t* products, CodeBounds rows, CodeBounds columns,
                                   const float* row_thresholds, const float* column_thresholds,
                                   std::uint32_t* codes);
@@ -53,22 +62,36 @@ using ScanCodes = std::size_t (*)(const std::int32_t* products, CodeBounds rows,
 /// y_k|.
 using ExactDot = double (*)(const float* x, const float* y, std::size_t depth);
 
+/// ExactDot of x with each of four rows: the same bits, in less time.
+constexpr std::size_t kDotsAtOnce = 4;
+using ExactDots = void (*)(const float* x, const float* const* others, std::size_t depth,
+                           double* dots);
+
+/// float16 to float32, which is exact; NaN and infinities stay such.
+using WidenHalves = void (*)(const std::uint16_t* halves, std::size_t count, float* values);
+
 /// The kernels of one instruction set. Only plain pointers cross into its translation unit.
 struct KernelTable {
   TileProducts tile_products;
-  ScanTile scan_tile;
+  CodeKernel codes;
+  ScanCodes scan_codes;
   ExactDot exact_dot;
-  CodeProducts code_products = nullptr;  // nullptr: this unit has no fast int8 products
-  ScanCodes scan_codes = nullptr;
+  ExactDots exact_dots;
+  WidenHalves widen_halves;
 };
 
 /// The kernels of a level that available_levels() names.
 const KernelTable& kernels(Level level);
 
-/// Defined by the units, one each.
+/// Defined by the units of whole instruction sets, one each.
 const KernelTable& baseline_kernels();
 const KernelTable& avx2_kernels();
 const KernelTable& avx512_kernels();
-const KernelTable& avx512_vnni_kernels();
+
+/// Defined by the units of extensions that add products of bytes to one of these.
+CodeKernel avx_vnni_codes();
+CodeKernel avx512_vnni_codes();
+CodeKernel neon_dot_codes();
+CodeKernel neon_i8mm_codes();
 
 }  // namespace ds2fast::simd

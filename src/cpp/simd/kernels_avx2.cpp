@@ -1,5 +1,5 @@
-// Kernels for AVX2 with FMA. No library code beyond intrinsics: what is inlined here must not be
-// shared.
+// Kernels for AVX2 with FMA and F16C. No library code beyond intrinsics: what is inlined here must
+// not be shared.
 
 #include <immintrin.h>
 
@@ -52,19 +52,88 @@ void tile_products(const float* rows, const float* columns, std::size_t depth, f
   }
 }
 
-std::size_t scan_tile(const float* products, const float* row_thresholds,
-                      const float* column_thresholds, std::uint32_t* codes) {
+// Sums of two products of bytes must fit int16, and here two such sums: 4 * 127 * 63 < 2^15.
+constexpr std::int32_t kLargestCode = 63;
+constexpr std::size_t kGroup = 4;
+constexpr std::size_t kGroupSize = kPanelRows * kGroup;
+constexpr std::size_t kCodeRows = 8;
+
+__attribute__((always_inline)) inline __m256i broadcast_group(const std::int8_t* from) {
+  std::int32_t group;
+  __builtin_memcpy(&group, from, sizeof group);
+  return _mm256_set1_epi32(group);
+}
+
+/// 8 rows by 8 columns. One factor must be unsigned: the columns, as code + 64. What that adds is
+/// taken off beforehand.
+void code_products_of(const std::int8_t* rows, const std::int32_t* code_sums,
+                      const std::int8_t* columns, std::size_t num_groups, std::int32_t* products) {
+  const __m256i to_unsigned = _mm256_set1_epi8(64);
+  const __m256i ones = _mm256_set1_epi16(1);
+  __m256i sum[kCodeRows];
+#pragma GCC unroll 8
+  for (std::size_t r = 0; r < kCodeRows; ++r) {
+    sum[r] = _mm256_set1_epi32(-64 * code_sums[r]);
+  }
+  std::size_t group = 0;
+  for (; group + 2 <= num_groups; group += 2) {
+    const std::int8_t* row = rows + group * kGroupSize;
+    const auto* column = reinterpret_cast<const __m256i*>(columns + group * kGroupSize);
+    const auto* next_column = reinterpret_cast<const __m256i*>(columns + (group + 1) * kGroupSize);
+    const __m256i first = _mm256_add_epi8(_mm256_loadu_si256(column), to_unsigned);
+    const __m256i second = _mm256_add_epi8(_mm256_loadu_si256(next_column), to_unsigned);
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < kCodeRows; ++r) {
+      const __m256i product = _mm256_add_epi16(
+          _mm256_maddubs_epi16(first, broadcast_group(row + r * kGroup)),
+          _mm256_maddubs_epi16(second, broadcast_group(row + kGroupSize + r * kGroup)));
+      sum[r] = _mm256_add_epi32(sum[r], _mm256_madd_epi16(product, ones));
+    }
+  }
+  if (group < num_groups) {
+    const auto* column = reinterpret_cast<const __m256i*>(columns + group * kGroupSize);
+    const __m256i last = _mm256_add_epi8(_mm256_loadu_si256(column), to_unsigned);
+    for (std::size_t r = 0; r < kCodeRows; ++r) {
+      const __m256i value = broadcast_group(rows + group * kGroupSize + r * kGroup);
+      const __m256i product = _mm256_maddubs_epi16(last, value);
+      sum[r] = _mm256_add_epi32(sum[r], _mm256_madd_epi16(product, ones));
+    }
+  }
+#pragma GCC unroll 8
+  for (std::size_t r = 0; r < kCodeRows; ++r) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(products + r * kPanelRows), sum[r]);
+  }
+}
+
+void code_products(const std::int8_t* rows, const std::int32_t* code_sums,
+                   const std::int8_t* columns, std::size_t depth, std::int32_t* products) {
+  for (std::size_t c = 0; c < kPanelRows; c += 8) {
+    for (std::size_t r = 0; r < kPanelRows; r += kCodeRows) {
+      code_products_of(rows + r * kGroup, code_sums + r, columns + c * kGroup, depth / kGroup,
+                       products + r * kPanelRows + c);
+    }
+  }
+}
+
+std::size_t scan_codes(const std::int32_t* products, CodeBounds rows, CodeBounds columns,
+                       const float* row_thresholds, const float* column_thresholds,
+                       std::uint32_t* codes) {
   std::size_t count = 0;
   for (std::size_t r = 0; r < kPanelRows; ++r) {
-    const float* line = products + r * kPanelRows;
+    const __m256 row_scale = _mm256_broadcast_ss(rows.scales + r);
+    const __m256 row_offset = _mm256_broadcast_ss(rows.offsets + r);
     const __m256 row_threshold = _mm256_broadcast_ss(row_thresholds + r);
     std::uint64_t hits = 0;
 #pragma GCC unroll 6
     for (std::size_t c = 0; c < kPanelRows; c += 8) {
-      const __m256 value = _mm256_loadu_ps(line + c);
-      const __m256 column_threshold = _mm256_loadu_ps(column_thresholds + c);
-      const __m256 passed = _mm256_or_ps(_mm256_cmp_ps(value, row_threshold, _CMP_GE_OQ),
-                                         _mm256_cmp_ps(value, column_threshold, _CMP_GE_OQ));
+      const __m256 product = _mm256_cvtepi32_ps(
+          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(products + r * kPanelRows + c)));
+      const __m256 scale = _mm256_mul_ps(row_scale, _mm256_loadu_ps(columns.scales + c));
+      const __m256 offset = _mm256_add_ps(row_offset, _mm256_loadu_ps(columns.offsets + c));
+      const __m256 bound = _mm256_fmadd_ps(product, scale, offset);
+      // A bound passes if it reaches the lower one of its two thresholds.
+      const __m256 threshold = _mm256_min_ps(row_threshold, _mm256_loadu_ps(column_thresholds + c));
+      const __m256 passed = _mm256_cmp_ps(bound, threshold, _CMP_GE_OQ);
       hits |= static_cast<std::uint64_t>(static_cast<unsigned>(_mm256_movemask_ps(passed))) << c;
     }
     for (; hits != 0; hits &= hits - 1) {
@@ -75,8 +144,15 @@ std::size_t scan_tile(const float* products, const float* row_thresholds,
   return count;
 }
 
-__m256d widen(const float* from) {
-  return _mm256_cvtps_pd(_mm_loadu_ps(from));
+__m256d widen(__m128 values) {
+  return _mm256_cvtps_pd(values);
+}
+
+/// The first `count` of four values, zeros behind them.
+__m128 load_some(const float* from, std::size_t count) {
+  const __m128i lane = _mm_set_epi32(3, 2, 1, 0);
+  const __m128i mask = _mm_cmpgt_epi32(_mm_set1_epi32(static_cast<int>(count)), lane);
+  return _mm_maskload_ps(from, mask);
 }
 
 double exact_dot(const float* x, const float* y, std::size_t depth) {
@@ -87,28 +163,44 @@ double exact_dot(const float* x, const float* y, std::size_t depth) {
 #pragma GCC unroll 4
     for (std::size_t part = 0; part < 4; ++part) {
       const std::size_t at = k + 4 * part;
-      sum[part] = _mm256_fmadd_pd(widen(x + at), widen(y + at), sum[part]);
+      sum[part] =
+          _mm256_fmadd_pd(widen(_mm_loadu_ps(x + at)), widen(_mm_loadu_ps(y + at)), sum[part]);
     }
   }
-  alignas(32) double lanes[16];
-  for (std::size_t part = 0; part < 4; ++part) {
-    _mm256_store_pd(lanes + 4 * part, sum[part]);
+  for (std::size_t part = 0; k < depth; ++part, k += 4) {
+    const std::size_t count = depth - k;
+    sum[part] =
+        _mm256_fmadd_pd(widen(load_some(x + k, count)), widen(load_some(y + k, count)), sum[part]);
   }
-  for (std::size_t lane = 0; k + lane < depth; ++lane) {
-    lanes[lane] += static_cast<double>(x[k + lane]) * static_cast<double>(y[k + lane]);
+  // Products are exact, so adding one is rounded once with or without a fused multiply-add.
+  const __m256d four = _mm256_add_pd(_mm256_add_pd(sum[0], sum[2]), _mm256_add_pd(sum[1], sum[3]));
+  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+
+void exact_dots(const float* x, const float* const* others, std::size_t depth, double* dots) {
+  for (std::size_t i = 0; i < kDotsAtOnce; ++i) {
+    dots[i] = exact_dot(x, others[i], depth);
   }
-  for (std::size_t width = 8; width > 0; width /= 2) {
-    for (std::size_t lane = 0; lane < width; ++lane) {
-      lanes[lane] += lanes[lane + width];
-    }
+}
+
+void widen_halves(const std::uint16_t* halves, std::size_t count, float* values) {
+  std::size_t i = 0;
+  for (; i + 8 <= count; i += 8) {
+    const __m128i eight = _mm_loadu_si128(reinterpret_cast<const __m128i*>(halves + i));
+    _mm256_storeu_ps(values + i, _mm256_cvtph_ps(eight));
   }
-  return lanes[0];
+  for (; i < count; ++i) {
+    values[i] = _cvtsh_ss(halves[i]);
+  }
 }
 
 }  // namespace
 
 const KernelTable& avx2_kernels() {
-  static constexpr KernelTable table{&tile_products, &scan_tile, &exact_dot};
+  static constexpr KernelTable table{&tile_products, {{kGroup, kLargestCode}, &code_products},
+                                     &scan_codes,    &exact_dot,
+                                     &exact_dots,    &widen_halves};
   return table;
 }
 

@@ -1,4 +1,4 @@
-// int8 kernels for AVX-512 VNNI; the float kernels are those of the AVX-512 unit.
+// int8 products for AVX-512 VNNI; all else is the AVX-512 unit's.
 
 #include <immintrin.h>
 
@@ -8,23 +8,24 @@ namespace ds2fast::simd {
 namespace {
 
 constexpr std::size_t kRows = 8;
-constexpr std::size_t kQuadSize = kPanelRows * 4;
+constexpr std::size_t kGroup = 4;
+constexpr std::size_t kGroupSize = kPanelRows * kGroup;
 
-// sum += u * s in quads of unsigned by signed bytes. As an intrinsic, GCC 12 copies and spills the
+// sum += u * s, four unsigned by signed bytes a lane. As an intrinsic, GCC 12 copies and spills the
 // accumulators.
-__attribute__((always_inline)) inline void add_quads(__m512i& sum, __m512i u, __m512i s) {
+__attribute__((always_inline)) inline void add_groups(__m512i& sum, __m512i u, __m512i s) {
   asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(u), "v"(s));
 }
 
-__attribute__((always_inline)) inline __m512i broadcast_quad(const std::int8_t* from) {
-  std::int32_t quad;
-  __builtin_memcpy(&quad, from, sizeof quad);
-  return _mm512_set1_epi32(quad);
+__attribute__((always_inline)) inline __m512i broadcast_group(const std::int8_t* from) {
+  std::int32_t group;
+  __builtin_memcpy(&group, from, sizeof group);
+  return _mm512_set1_epi32(group);
 }
 
 // A function of its own, so that its accumulators stay in registers.
 __attribute__((noinline)) void eight_rows(const std::int8_t* rows, const std::int32_t* code_sums,
-                                          const std::int8_t* columns, std::size_t num_quads,
+                                          const std::int8_t* columns, std::size_t num_groups,
                                           std::int32_t* products) {
   // One factor must be unsigned: the columns, as code + 128. What that adds is taken off
   // beforehand.
@@ -37,17 +38,17 @@ __attribute__((noinline)) void eight_rows(const std::int8_t* rows, const std::in
     sum[r][1] = start;
     sum[r][2] = start;
   }
-  for (std::size_t quad = 0; quad < num_quads; ++quad) {
-    const std::int8_t* column = columns + quad * kQuadSize;
+  for (std::size_t group = 0; group < num_groups; ++group) {
+    const std::int8_t* column = columns + group * kGroupSize;
     const __m512i first = _mm512_xor_si512(_mm512_loadu_si512(column), to_unsigned);
     const __m512i second = _mm512_xor_si512(_mm512_loadu_si512(column + 64), to_unsigned);
     const __m512i third = _mm512_xor_si512(_mm512_loadu_si512(column + 128), to_unsigned);
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < kRows; ++r) {
-      const __m512i value = broadcast_quad(rows + quad * kQuadSize + 4 * r);
-      add_quads(sum[r][0], first, value);
-      add_quads(sum[r][1], second, value);
-      add_quads(sum[r][2], third, value);
+      const __m512i value = broadcast_group(rows + group * kGroupSize + r * kGroup);
+      add_groups(sum[r][0], first, value);
+      add_groups(sum[r][1], second, value);
+      add_groups(sum[r][2], third, value);
     }
   }
 #pragma GCC unroll 8
@@ -61,58 +62,15 @@ __attribute__((noinline)) void eight_rows(const std::int8_t* rows, const std::in
 void code_products(const std::int8_t* rows, const std::int32_t* code_sums,
                    const std::int8_t* columns, std::size_t depth, std::int32_t* products) {
   for (std::size_t r = 0; r < kPanelRows; r += kRows) {
-    eight_rows(rows + 4 * r, code_sums + r, columns, depth / 4, products + r * kPanelRows);
+    eight_rows(rows + r * kGroup, code_sums + r, columns, depth / kGroup,
+               products + r * kPanelRows);
   }
-}
-
-__attribute__((always_inline)) inline __mmask16 passes(const std::int32_t* products,
-                                                       __m512 row_scale, __m512 row_offset,
-                                                       __m512 row_threshold, __m512 scale,
-                                                       __m512 offset, __m512 threshold) {
-  const __m512 product = _mm512_cvtepi32_ps(_mm512_loadu_si512(products));
-  const __m512 bound =
-      _mm512_fmadd_ps(product, _mm512_mul_ps(row_scale, scale), _mm512_add_ps(row_offset, offset));
-  return _mm512_cmp_ps_mask(bound, _mm512_min_ps(row_threshold, threshold), _CMP_GE_OQ);
-}
-
-std::size_t scan_codes(const std::int32_t* products, CodeBounds rows, CodeBounds columns,
-                       const float* row_thresholds, const float* column_thresholds,
-                       std::uint32_t* codes) {
-  __m512 scale[3];
-  __m512 offset[3];
-  __m512 threshold[3];
-#pragma GCC unroll 3
-  for (std::size_t part = 0; part < 3; ++part) {
-    scale[part] = _mm512_loadu_ps(columns.scales + 16 * part);
-    offset[part] = _mm512_loadu_ps(columns.offsets + 16 * part);
-    threshold[part] = _mm512_loadu_ps(column_thresholds + 16 * part);
-  }
-  std::size_t count = 0;
-  for (std::size_t r = 0; r < kPanelRows; ++r) {
-    const __m512 row_scale = _mm512_set1_ps(rows.scales[r]);
-    const __m512 row_offset = _mm512_set1_ps(rows.offsets[r]);
-    const __m512 row_threshold = _mm512_set1_ps(row_thresholds[r]);
-    std::uint64_t hits = 0;
-#pragma GCC unroll 3
-    for (std::size_t part = 0; part < 3; ++part) {
-      const __mmask16 passed = passes(products + r * kPanelRows + 16 * part, row_scale, row_offset,
-                                      row_threshold, scale[part], offset[part], threshold[part]);
-      hits |= static_cast<std::uint64_t>(passed) << (16 * part);
-    }
-    for (; hits != 0; hits &= hits - 1) {
-      codes[count++] = static_cast<std::uint32_t>(r * kPanelRows) +
-                       static_cast<std::uint32_t>(__builtin_ctzll(hits));
-    }
-  }
-  return count;
 }
 
 }  // namespace
 
-const KernelTable& avx512_vnni_kernels() {
-  static const KernelTable table{avx512_kernels().tile_products, avx512_kernels().scan_tile,
-                                 avx512_kernels().exact_dot, &code_products, &scan_codes};
-  return table;
+CodeKernel avx512_vnni_codes() {
+  return {{kGroup, 127}, &code_products};
 }
 
 }  // namespace ds2fast::simd

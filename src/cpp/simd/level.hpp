@@ -6,9 +6,17 @@
 
 namespace ds2fast::simd {
 
-/// Instruction sets that kernels exist for, least first. `kBaseline` is what the compiler's target
-/// has anyway: SSE2 on x86-64, NEON on arm64.
-enum class Level : int { kBaseline, kAvx2, kAvx512, kAvx512Vnni };
+/// Instruction sets that kernels exist for, of each architecture the slowest first. `kBaseline` is
+/// what the compiler's target has anyway: SSE2 on x86-64, NEON on arm64.
+enum class Level : int {
+  kBaseline,
+  kAvx2,
+  kAvx512,
+  kAvxVnni,
+  kAvx512Vnni,
+  kNeonDot,
+  kNeonI8mm,
+};
 
 const char* name(Level level);
 
@@ -21,7 +29,7 @@ class UnknownLevel : public std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
 
-/// The level in use: the highest available, or the one that the environment variable DS2FAST_SIMD
+/// The level in use: the last available, or the one that the environment variable DS2FAST_SIMD
 /// names. Throws UnknownLevel.
 Level active_level();
 
