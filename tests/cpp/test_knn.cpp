@@ -2,7 +2,6 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <functional>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -243,7 +242,7 @@ TEST(bounds_that_are_as_wrong_as_they_may_be_lose_no_neighbour) {
   knn::row_norms(rows, 1, monitor, {norms.data(), kRows});
   const std::vector<double> cosines = cosines_of_first(pool, norms);
   const knn::ExactRanking ranking(rows, {norms.data(), kRows}, {order.data(), kRows});
-  knn::Reservoirs reservoirs(kRows, k, 8, ranking);
+  knn::Reservoirs reservoirs(kRows, k, 8, ranking, rows.kernels());
   knn::ExactRanking::Desk desk = ranking.make_desk();
   const auto push = [&](std::size_t other, double below, double above) {
     const knn::Bounds bounds{std::nextafter(static_cast<float>(cosines[other] - below), -2.0F),
@@ -263,26 +262,6 @@ TEST(bounds_that_are_as_wrong_as_they_may_be_lose_no_neighbour) {
   for (std::size_t place = 0; place < k; ++place) {
     CHECK(desk.nearest[place].id == static_cast<std::int32_t>(place + 1));
   }
-}
-
-TEST(the_kth_largest_of_steps_is_that_of_a_sort) {
-  std::mt19937 generator(3);
-  for (const std::size_t count : {8U, 48U, 400U, 40000U}) {
-    for (const unsigned distinct : {3U, 60000U}) {
-      std::vector<std::int16_t> values(count);
-      for (std::int16_t& value : values) {
-        value = static_cast<std::int16_t>(static_cast<int>(generator() % distinct) - 32767);
-      }
-      std::vector<std::int16_t> sorted = values;
-      std::sort(sorted.begin(), sorted.end(), std::greater<>());
-      for (const std::size_t k : {std::size_t{1}, std::size_t{2}, count / 3, count}) {
-        CHECK(knn::kth_largest(values.data(), count, k) == sorted[k - 1]);
-      }
-    }
-  }
-  const std::vector<std::int16_t> few{5, 5, 7, -32768, -32768, -32768, -32768, -32768};
-  CHECK(knn::kth_largest(few.data(), few.size(), 3) == 5);
-  CHECK(knn::kth_largest(few.data(), few.size(), 4) == knn::kLeastStep);
 }
 
 TEST(steps_round_outwards_and_stay_in_range) {

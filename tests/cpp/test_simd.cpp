@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <random>
@@ -141,6 +142,66 @@ TEST(scan_of_codes_finds_bounds_that_reach_a_threshold) {
     codes.resize(kernels.scan_codes(products.data(), bounds, bounds, row_thresholds.data(),
                                     column_thresholds.data(), codes.data()));
     CHECK(codes == expected);
+  }
+}
+
+TEST(the_kth_largest_of_steps_is_that_of_a_sort) {
+  std::mt19937 generator(3);
+  for (const std::size_t count : {16U, 48U, 400U, 40000U}) {
+    for (const unsigned distinct : {3U, 60000U}) {
+      std::vector<std::int16_t> values(count);
+      for (std::int16_t& value : values) {
+        value = static_cast<std::int16_t>(static_cast<int>(generator() % distinct) - 32767);
+      }
+      std::vector<std::int16_t> sorted = values;
+      std::sort(sorted.begin(), sorted.end(), std::greater<>());
+      for (const simd::Level level : simd::available_levels()) {
+        for (const std::size_t k : {std::size_t{1}, std::size_t{2}, count / 3, count}) {
+          CHECK(simd::kernels(level).kth_largest(values.data(), count, k) == sorted[k - 1]);
+        }
+      }
+    }
+  }
+  std::vector<std::int16_t> few(16, std::numeric_limits<std::int16_t>::min());
+  few[3] = few[8] = 5;
+  few[15] = 7;
+  for (const simd::Level level : simd::available_levels()) {
+    CHECK(simd::kernels(level).kth_largest(few.data(), few.size(), 3) == 5);
+    CHECK(simd::kernels(level).kth_largest(few.data(), few.size(), 4) == few[0]);
+  }
+}
+
+TEST(lower_steps_round_down_and_stay_in_range) {
+  std::vector<std::int32_t> products(kTileSize);
+  std::mt19937 generator(9);
+  for (std::int32_t& product : products) {
+    product = static_cast<std::int32_t>(generator() % 2000001) - 1000000;
+  }
+  products[5] = -2000000000;
+  products[6] = 2000000000;
+  // Powers of two and small integers: every bound is exact, so that nothing hangs on rounding.
+  const std::vector<float> scales(kPanelRows, 0x1p-10F);
+  std::vector<float> offsets(kPanelRows);
+  for (std::size_t i = 0; i < kPanelRows; ++i) {
+    offsets[i] = static_cast<float>(i % 5) * 0x1p-3F;
+  }
+  constexpr std::size_t kStride = 100;
+  for (const simd::Level level : simd::available_levels()) {
+    std::vector<std::int16_t> steps(kPanelRows * kStride, std::int16_t{77});
+    simd::kernels(level).lower_steps(products.data(), {scales.data(), offsets.data()},
+                                     {scales.data(), offsets.data()}, kStride, steps.data());
+    bool right = true;
+    for (std::size_t r = 0; r < kPanelRows; ++r) {
+      for (std::size_t c = 0; c < kPanelRows; ++c) {
+        const double bound =
+            products[r * kPanelRows + c] * 0x1p-20 + static_cast<double>(offsets[r] + offsets[c]);
+        const double step = steps[r * kStride + c];
+        right = right && step <= std::max(bound * 32768.0, -32768.0);
+        right = right && step >= std::min(bound * 32768.0 - 2.0, 32767.0);
+      }
+      right = right && steps[r * kStride + kPanelRows] == 77;  // the next panel's is left alone
+    }
+    CHECK(right);
   }
 }
 

@@ -157,7 +157,7 @@ void exact_search(const RowSource& rows, VectorView<const double> norms, std::si
   const VectorView<const std::int32_t> order{copies.searched.data(), num_rows};
   auto quantised = std::make_unique<const QuantisedRows>(rows, norms, order, num_threads, packing);
   const ExactRanking ranking(rows, norms, order);
-  Reservoirs reservoirs(num_rows, ids.cols, quantised->depth(), ranking);
+  Reservoirs reservoirs(num_rows, ids.cols, quantised->depth(), ranking, rows.kernels());
   raise_first_thresholds(*quantised, rows.kernels(), ids.cols, num_threads, packing, reservoirs);
   Benches benches = make_benches(num_threads, rows.depth());
   const PairFilter filter(*quantised, rows.kernels());

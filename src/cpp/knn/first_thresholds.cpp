@@ -20,28 +20,26 @@ class LowerBounds {
         products_(simd::kTileSize),
         steps_(simd::kPanelRows * num_columns) {}
 
-  const std::int16_t* row(std::size_t r) const { return steps_.data() + r * num_columns_; }
-
   /// Of row panel p and column panel q, from column `first_column` on.
   void fill(std::size_t p, std::size_t q, std::size_t first_column) {
     kernels_.codes.products(quantised_.panel(p), quantised_.code_sums(p), quantised_.panel(q),
                             quantised_.depth(), products_.data());
     const simd::CodeBounds rows = quantised_.bounds(p);
     const simd::CodeBounds columns = quantised_.bounds(q);
-    const float* row_slacks = quantised_.slacks(p);
-    const float* column_slacks = quantised_.slacks(q);
-    for (std::size_t r = 0; r < simd::kPanelRows; ++r) {
-      const std::int32_t* products = products_.data() + r * simd::kPanelRows;
-      std::int16_t* steps = steps_.data() + r * num_columns_ + first_column;
-      const float row_offset = rows.offsets[r] - 2.0F * row_slacks[r];
-      for (std::size_t c = 0; c < simd::kPanelRows; ++c) {
-        const float offset = columns.offsets[c] - 2.0F * column_slacks[c];
-        // The slacks hold more than what these operations round.
-        steps[c] =
-            step_below(static_cast<float>(products[c]) * (rows.scales[r] * columns.scales[c]) +
-                       (row_offset + offset));
-      }
+    float row_offsets[simd::kPanelRows];
+    float column_offsets[simd::kPanelRows];
+    for (std::size_t i = 0; i < simd::kPanelRows; ++i) {
+      // The slacks hold more than what these operations round.
+      row_offsets[i] = rows.offsets[i] - 2.0F * quantised_.slacks(p)[i];
+      column_offsets[i] = columns.offsets[i] - 2.0F * quantised_.slacks(q)[i];
     }
+    kernels_.lower_steps(products_.data(), {rows.scales, row_offsets},
+                         {columns.scales, column_offsets}, num_columns_,
+                         steps_.data() + first_column);
+  }
+
+  std::int16_t kth_largest(std::size_t r, std::size_t k) const {
+    return kernels_.kth_largest(steps_.data() + r * num_columns_, num_columns_, k);
   }
 
   void leave_out(std::size_t r, std::size_t column) {
@@ -71,7 +69,7 @@ void raise_among(std::size_t begin, std::size_t end, std::size_t k, LowerBounds&
       for (std::size_t place = reservoirs.num_rows(); place < last_place; ++place) {
         lowers.leave_out(r, place - first_place);  // it only fills up the last panel
       }
-      const std::int16_t kth = kth_largest(lowers.row(r), last_place - first_place, k);
+      const std::int16_t kth = lowers.kth_largest(r, k);
       if (kth != kLeastStep) {
         reservoirs.raise_threshold(first_row + r, step_value(kth));
       }

@@ -16,23 +16,32 @@ std::size_t round_up_to(std::size_t value, std::size_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-/// As many as 32 k + 64 bytes a row leave room for beside all else that a search holds for a row
-/// (36 bytes); where k results take more than the codes that they follow, they count too.
+/// As many candidates a row as 32 k + 64 bytes leave room for beside all else that a search holds
+/// for a row (36 bytes); where the results take more than the codes that they follow, they count
+/// too.
 std::size_t choose_capacity(std::size_t k, std::size_t depth, std::size_t num_rows) {
   const std::size_t results = 8 * k;
-  const std::size_t beyond_codes =
-      results > depth ? (results - depth + kStepsAtOnce - 1) / kStepsAtOnce : 0;
-  return std::min(4 * k + 2 - beyond_codes, num_rows);
+  const std::size_t room = 32 * k + 28 - (results > depth ? results - depth : 0);
+  const auto needed = [](std::size_t capacity) {
+    return capacity * (sizeof(std::int32_t) + sizeof(std::int16_t)) +
+           round_up_to(capacity, simd::kStepsAtOnce) * sizeof(std::int16_t);
+  };
+  std::size_t capacity = 4 * k + 2;
+  while (needed(capacity) > room) {
+    --capacity;
+  }
+  return std::min(capacity, num_rows);
 }
 
 }  // namespace
 
 Reservoirs::Reservoirs(std::size_t num_rows, std::size_t k, std::size_t depth,
-                       const ExactRanking& ranking)
+                       const ExactRanking& ranking, const simd::KernelTable& kernels)
     : k_(k),
       capacity_(choose_capacity(k, depth, num_rows)),
-      lowers_stride_(round_up_to(capacity_, kStepsAtOnce)),
+      lowers_stride_(round_up_to(capacity_, simd::kStepsAtOnce)),
       ranking_(ranking),
+      kernels_(kernels),
       places_(new std::int32_t[num_rows * capacity_]),
       uppers_(new std::int16_t[num_rows * capacity_]),
       lowers_(num_rows * lowers_stride_, kLeastStep),
@@ -57,7 +66,7 @@ void Reservoirs::tighten(std::size_t row) {
   std::int32_t* places = places_.get() + row * capacity_;
   std::int16_t* uppers = uppers_.get() + row * capacity_;
   std::int16_t* lowers = lowers_.data() + row * lowers_stride_;
-  const std::int16_t kth = kth_largest(lowers, round_up_to(size, kStepsAtOnce), k_);
+  const std::int16_t kth = kernels_.kth_largest(lowers, round_up_to(size, simd::kStepsAtOnce), k_);
   if (kth == kLeastStep) {
     return;
   }

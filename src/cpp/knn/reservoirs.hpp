@@ -21,7 +21,8 @@ namespace ds2fast::knn {
 /// once.
 class Reservoirs {
  public:
-  Reservoirs(std::size_t num_rows, std::size_t k, std::size_t depth, const ExactRanking& ranking);
+  Reservoirs(std::size_t num_rows, std::size_t k, std::size_t depth, const ExactRanking& ranking,
+             const simd::KernelTable& kernels);
 
   std::size_t num_rows() const { return sizes_.size(); }
 
@@ -60,6 +61,7 @@ class Reservoirs {
   std::size_t capacity_;
   std::size_t lowers_stride_;  ///< whole vectors, filled up with the least value
   const ExactRanking& ranking_;
+  const simd::KernelTable& kernels_;
   std::unique_ptr<std::int32_t[]> places_;  // left unset, as uppers_: pushing sets what is read
   std::unique_ptr<std::int16_t[]> uppers_;
   std::vector<std::int16_t> lowers_;

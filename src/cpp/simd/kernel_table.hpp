@@ -56,6 +56,18 @@ using ScanCodes = std::size_t (*)(const std::int32_t* products, CodeBounds rows,
                                   const float* row_thresholds, const float* column_thresholds,
                                   std::uint32_t* codes);
 
+/// Bounds of cosines as int16, in steps of 2^-15.
+///
+/// The k-th largest of `count` values, or the least int16 where fewer than k are above that.
+/// `count` is a multiple of kStepsAtOnce.
+using KthLargest = std::int16_t (*)(const std::int16_t* values, std::size_t count, std::size_t k);
+constexpr std::size_t kStepsAtOnce = 16;
+
+/// As ScanCodes' bounds, of offsets that make them lower ones, all of them, less up to two steps:
+/// that of row r and column c to steps[r * stride + c]. No bound is 2^16 or more.
+using LowerSteps = void (*)(const std::int32_t* products, CodeBounds rows, CodeBounds columns,
+                            std::size_t stride, std::int16_t* steps);
+
 /// Inner product of two float32 rows in float64. Every product is exact; the sums run in 16 lanes
 /// (lane l adds k = l, l + 16, ... in ascending order), which are then folded 8 + 8, 4 + 4, 2 + 2,
 /// 1 + 1, so every unit gives the same bits. Error at most (depth / 16 + 5) * 2^-53 * sum |x_k
@@ -75,6 +87,8 @@ struct KernelTable {
   TileProducts tile_products;
   CodeKernel codes;
   ScanCodes scan_codes;
+  KthLargest kth_largest;
+  LowerSteps lower_steps;
   ExactDot exact_dot;
   ExactDots exact_dots;
   WidenHalves widen_halves;

@@ -3,6 +3,7 @@
 
 #include <immintrin.h>
 
+#include "simd/bound_loops.hpp"
 #include "simd/kernel_table.hpp"
 
 namespace ds2fast::simd {
@@ -199,7 +200,8 @@ void widen_halves(const std::uint16_t* halves, std::size_t count, float* values)
 
 const KernelTable& avx2_kernels() {
   static constexpr KernelTable table{&tile_products, {{kGroup, kLargestCode}, &code_products},
-                                     &scan_codes,    &exact_dot,
+                                     &scan_codes,    &kth_largest,
+                                     &lower_steps,   &exact_dot,
                                      &exact_dots,    &widen_halves};
   return table;
 }

@@ -7,6 +7,7 @@
 #include <arm_neon.h>
 #endif
 
+#include "simd/bound_loops.hpp"
 #include "simd/kernel_table.hpp"
 
 namespace ds2fast::simd {
@@ -283,7 +284,8 @@ void widen_halves(const std::uint16_t* halves, std::size_t count, float* values)
 
 const KernelTable& baseline_kernels() {
   static constexpr KernelTable table{&tile_products, {{kGroup, 127}, &code_products},
-                                     &scan_codes,    &exact_dot,
+                                     &scan_codes,    &kth_largest,
+                                     &lower_steps,   &exact_dot,
                                      &exact_dots,    &widen_halves};
   return table;
 }
