@@ -35,21 +35,21 @@ Blocks choose_blocks(std::size_t num_rows, std::size_t depth, std::size_t num_th
   return {num_panels, std::min(that_fit, that_share)};
 }
 
-/// What a worker writes to.
-struct Bench {
-  explicit Bench(std::size_t depth) : desk(depth) {}
+/// What one worker writes to.
+struct Worker {
+  explicit Worker(std::size_t depth) : desk(depth) {}
   Hits hits;
   ExactRanking::Desk desk;
 };
 
-using Benches = std::vector<std::unique_ptr<Bench>>;
+using Workers = std::vector<std::unique_ptr<Worker>>;
 
-Benches make_benches(std::size_t num_threads, std::size_t depth) {
-  Benches benches(num_threads);
-  for (auto& bench : benches) {
-    bench = std::make_unique<Bench>(depth);
+Workers make_workers(std::size_t num_threads, std::size_t depth) {
+  Workers workers(num_threads);
+  for (auto& worker : workers) {
+    worker = std::make_unique<Worker>(depth);
   }
-  return benches;
+  return workers;
 }
 
 /// Finds the pairs of panels that pass and pushes them into the reservoirs of both sides.
@@ -63,17 +63,17 @@ class TileDriver {
   /// All pairs of panels of two blocks, [a, a_end) and [b, b_end); each once where they are the
   /// same.
   void multiply_blocks(std::size_t a, std::size_t a_end, std::size_t b, std::size_t b_end,
-                       Bench& bench) const {
+                       Worker& worker) const {
     for (std::size_t p = a; p < a_end; ++p) {
       for (std::size_t q = a == b ? p : b; q < b_end; ++q) {
-        multiply_panels(p, q, bench);
+        multiply_panels(p, q, worker);
       }
     }
   }
 
  private:
-  void multiply_panels(std::size_t p, std::size_t q, Bench& bench) const {
-    Hits& hits = bench.hits;
+  void multiply_panels(std::size_t p, std::size_t q, Worker& worker) const {
+    Hits& hits = worker.hits;
     const std::size_t first_row = p * simd::kPanelRows;
     const std::size_t first_column = q * simd::kPanelRows;
     // A panel with itself holds each pair twice, so its rows alone see all.
@@ -82,9 +82,9 @@ class TileDriver {
     for (std::size_t i = 0; i < hits.count; ++i) {
       const std::size_t row = first_row + hits.codes[i] / simd::kPanelRows;
       const std::size_t column = first_column + hits.codes[i] % simd::kPanelRows;
-      offer(row, column, hits.bounds[i], bench.desk);
+      offer(row, column, hits.bounds[i], worker.desk);
       if (p != q) {
-        offer(column, row, hits.bounds[i], bench.desk);
+        offer(column, row, hits.bounds[i], worker.desk);
       }
     }
   }
@@ -102,14 +102,14 @@ class TileDriver {
   std::array<float, simd::kPanelRows> none_;
 };
 
-void multiply_all_pairs(const TileDriver& driver, const Blocks& blocks, Benches& benches,
+void multiply_all_pairs(const TileDriver& driver, const Blocks& blocks, Workers& workers,
                         Monitor& monitor) {
   PairSchedule schedule(blocks.count());
-  parallel_for(schedule.num_pairs(), benches.size(), monitor, [&](std::size_t, std::size_t worker) {
+  parallel_for(schedule.num_pairs(), workers.size(), monitor, [&](std::size_t, std::size_t worker) {
     const PairSchedule::Lease lease = schedule.acquire();
     const PairSchedule::Pair pair = lease.pair();
     driver.multiply_blocks(blocks.begin(pair.a), blocks.end(pair.a), blocks.begin(pair.b),
-                           blocks.end(pair.b), *benches[worker]);
+                           blocks.end(pair.b), *workers[worker]);
   });
 }
 
@@ -125,11 +125,11 @@ struct Results {
 };
 
 void rank_candidates(Reservoirs& reservoirs, const ExactRanking& ranking, std::size_t num_rows,
-                     Benches& benches, Monitor& monitor, const Results& results) {
+                     Workers& workers, Monitor& monitor, const Results& results) {
   constexpr std::size_t kChunk = 256;
-  parallel_chunks(num_rows, kChunk, benches.size(), monitor,
+  parallel_chunks(num_rows, kChunk, workers.size(), monitor,
                   [&](std::size_t begin, std::size_t end, std::size_t worker) {
-                    ExactRanking::Desk& desk = benches[worker]->desk;
+                    ExactRanking::Desk& desk = workers[worker]->desk;
                     for (std::size_t place = begin; place < end; ++place) {
                       reservoirs.finish(place, desk);
                       const auto row = static_cast<std::size_t>(ranking.row_at(place));
@@ -159,12 +159,12 @@ void exact_search(const RowSource& rows, VectorView<const double> norms, std::si
   const ExactRanking ranking(rows, norms, order);
   Reservoirs reservoirs(num_rows, ids.cols, quantised->depth(), ranking, rows.kernels());
   raise_first_thresholds(*quantised, rows.kernels(), ids.cols, num_threads, packing, reservoirs);
-  Benches benches = make_benches(num_threads, rows.depth());
+  Workers workers = make_workers(num_threads, rows.depth());
   const PairFilter filter(*quantised, rows.kernels());
-  multiply_all_pairs(TileDriver(filter, num_rows, reservoirs), blocks, benches, multiplying);
+  multiply_all_pairs(TileDriver(filter, num_rows, reservoirs), blocks, workers, multiplying);
   quantised.reset();  // the results take its place in memory
   const Results results{ids, similarities};
-  rank_candidates(reservoirs, ranking, num_rows, benches, ranking_candidates, results);
+  rank_candidates(reservoirs, ranking, num_rows, workers, ranking_candidates, results);
   fill_in_copies(copies, ranking, ids, similarities);
   monitor.poll(num_pairs + 1, num_pairs + 1);
 }
