@@ -17,6 +17,7 @@
 #include "knn/bound_steps.hpp"
 #include "knn/copies.hpp"
 #include "knn/exact_search.hpp"
+#include "knn/first_thresholds.hpp"
 #include "knn/pair_filter.hpp"
 #include "knn/pair_schedule.hpp"
 #include "knn/quantised_rows.hpp"
@@ -88,6 +89,32 @@ Graph brute_force(const Pool& pool, std::size_t k) {
   return graph;
 }
 
+/// What the search documents as its ranking: cosines by ExactDot, ties by id.
+Graph brute_force_in_float64(const Pool& pool, std::size_t k) {
+  const simd::ExactDot dot = simd::kernels(simd::Level::kBaseline).exact_dot;
+  std::vector<double> norms(pool.n);
+  for (std::size_t i = 0; i < pool.n; ++i) {
+    norms[i] = std::sqrt(dot(pool.view().row(i), pool.view().row(i), pool.d));
+  }
+  Graph graph;
+  for (std::size_t i = 0; i < pool.n; ++i) {
+    std::vector<std::pair<double, std::int32_t>> all;
+    for (std::size_t j = 0; j < pool.n; ++j) {
+      if (j != i) {
+        const double cosine =
+            dot(pool.view().row(i), pool.view().row(j), pool.d) / (norms[i] * norms[j]);
+        all.emplace_back(-cosine, static_cast<std::int32_t>(j));
+      }
+    }
+    std::sort(all.begin(), all.end());
+    for (std::size_t place = 0; place < k; ++place) {
+      graph.ids.push_back(all[place].second);
+      graph.similarities.push_back(static_cast<float>(-all[place].first));
+    }
+  }
+  return graph;
+}
+
 bool same(const Graph& x, const Graph& y) {
   return x.ids == y.ids && std::memcmp(x.similarities.data(), y.similarities.data(),
                                        x.similarities.size() * sizeof(float)) == 0;
@@ -139,7 +166,7 @@ TEST(near_ties_that_float32_cannot_tell_apart_are_ranked_in_float64) {
     pool.values[2 * i] = 1.0F;
     pool.values[2 * i + 1] = 1e-8F * static_cast<float>((i * 7919) % n + 1);
   }
-  const Graph expected = search(pool, 5, 1, simd::Level::kBaseline);
+  const Graph expected = brute_force_in_float64(pool, 5);
   for (const simd::Level level : simd::available_levels()) {
     CHECK(same(search(pool, 5, 3, level), expected));
   }
@@ -242,7 +269,7 @@ TEST(bounds_that_are_as_wrong_as_they_may_be_lose_no_neighbour) {
   knn::row_norms(rows, 1, monitor, {norms.data(), kRows});
   const std::vector<double> cosines = cosines_of_first(pool, norms);
   const knn::ExactRanking ranking(rows, {norms.data(), kRows}, {order.data(), kRows});
-  knn::Reservoirs reservoirs(kRows, k, 8, ranking, rows.kernels());
+  knn::Reservoirs reservoirs(kRows, k, 2, 4, ranking, rows.kernels());
   knn::ExactRanking::Desk desk = ranking.make_desk();
   const auto push = [&](std::size_t other, double below, double above) {
     const knn::Bounds bounds{std::nextafter(static_cast<float>(cosines[other] - below), -2.0F),
@@ -261,6 +288,193 @@ TEST(bounds_that_are_as_wrong_as_they_may_be_lose_no_neighbour) {
   CHECK(desk.nearest.size() == k);
   for (std::size_t place = 0; place < k; ++place) {
     CHECK(desk.nearest[place].id == static_cast<std::int32_t>(place + 1));
+  }
+}
+
+TEST(bounds_that_lie_on_a_step_and_tie_lose_no_neighbour) {
+  // Row 0 is an axis, all others have a cosine of just 0.5 with it.
+  constexpr std::size_t kRows = 61;
+  constexpr std::size_t k = 5;
+  Pool pool{std::vector<float>(kRows * 4, 0.5F), kRows, 4};
+  for (std::size_t i = 0; i < kRows; ++i) {
+    for (std::size_t c = 1; c < 4; ++c) {
+      pool.values[4 * i + c] *= (i >> (c - 1)) % 2 == 0 ? 1.0F : -1.0F;
+    }
+  }
+  std::copy_n(std::vector<float>{1.0F, 0.0F, 0.0F, 0.0F}.begin(), 4, pool.values.begin());
+  const std::vector<double> norms(kRows, 1.0);
+  std::vector<std::int32_t> order(kRows);
+  std::iota(order.begin(), order.end(), 0);
+  const knn::RowSource rows(pool.view(), simd::kernels(simd::Level::kBaseline));
+  const knn::ExactRanking ranking(rows, {norms.data(), kRows}, {order.data(), kRows});
+  knn::Reservoirs reservoirs(kRows, k, 4, 4, ranking, rows.kernels());
+  knn::ExactRanking::Desk desk = ranking.make_desk();
+  for (std::size_t other = kRows - 1; other > 0; --other) {
+    if (0.5F >= *reservoirs.thresholds(0)) {
+      reservoirs.push(0, static_cast<std::int32_t>(other), {0.5F, 0.5F}, desk);
+    }
+  }
+  reservoirs.finish(0, desk);
+  for (std::size_t place = 0; place < k; ++place) {
+    CHECK(desk.nearest[place].id == static_cast<std::int32_t>(place + 1));
+  }
+}
+
+TEST(cosines_within_one_step_lose_no_neighbour) {
+  // Bounds without any width, the least similar first: each one pushed is the nearest so far.
+  constexpr std::size_t kRows = 300;
+  constexpr std::size_t k = 5;
+  Pool pool{std::vector<float>(kRows * 2), kRows, 2};
+  pool.values[0] = 1.0F;
+  for (std::size_t i = 1; i < kRows; ++i) {
+    const double angle = 0.9273 + 1e-7 * static_cast<double>(i);
+    pool.values[2 * i] = static_cast<float>(std::cos(angle));
+    pool.values[2 * i + 1] = static_cast<float>(std::sin(angle));
+  }
+  std::vector<double> norms(kRows);
+  std::vector<std::int32_t> order(kRows);
+  std::iota(order.begin(), order.end(), 0);
+  SilentMonitor monitor;
+  const knn::RowSource rows(pool.view(), simd::kernels(simd::Level::kBaseline));
+  knn::row_norms(rows, 1, monitor, {norms.data(), kRows});
+  const std::vector<double> cosines = cosines_of_first(pool, norms);
+  const Graph expected = brute_force_in_float64(pool, k);
+  const knn::ExactRanking ranking(rows, {norms.data(), kRows}, {order.data(), kRows});
+  knn::Reservoirs reservoirs(kRows, k, 2, 4, ranking, rows.kernels());
+  knn::ExactRanking::Desk desk = ranking.make_desk();
+  for (std::size_t other = kRows - 1; other > 0; --other) {
+    const auto cosine = static_cast<float>(cosines[other]);
+    const knn::Bounds bounds{std::nextafter(cosine, -2.0F), std::nextafter(cosine, 2.0F)};
+    if (bounds.upper >= *reservoirs.thresholds(0)) {
+      reservoirs.push(0, static_cast<std::int32_t>(other), bounds, desk);
+    }
+  }
+  reservoirs.finish(0, desk);
+  for (std::size_t place = 0; place < k; ++place) {
+    CHECK(desk.nearest[place].id == expected.ids[place]);
+  }
+}
+
+TEST(first_thresholds_lie_below_the_kth_cosine) {
+  // Axes and their opposites, two of each: the mean is 0 and the codes are all but exact. Of a row,
+  // one other has the cosine 1, two have -1, all others 0.
+  constexpr std::size_t kDepth = 32;
+  constexpr std::size_t kRows = 4 * kDepth;
+  Pool pool{std::vector<float>(kRows * kDepth), kRows, kDepth};
+  for (std::size_t i = 0; i < kRows; ++i) {
+    pool.values[i * kDepth + i % kDepth] = i / kDepth % 2 == 0 ? 1.0F : -1.0F;
+  }
+  const std::vector<double> norms(kRows, 1.0);
+  std::vector<std::int32_t> order(kRows);
+  std::iota(order.begin(), order.end(), 0);
+  SilentMonitor monitor;
+  const VectorView<const std::int32_t> places{order.data(), kRows};
+  for (const simd::Level level : simd::available_levels()) {
+    const knn::RowSource rows(pool.view(), simd::kernels(level));
+    const knn::QuantisedRows quantised(rows, {norms.data(), kRows}, places, 1, monitor);
+    const knn::ExactRanking ranking(rows, {norms.data(), kRows}, places);
+    const double kth_cosines[][2] = {{1, 1.0}, {2, 0.0}, {9, 0.0}, {kRows - 1, -1.0}};
+    for (const auto& [neighbours, cosine] : kth_cosines) {
+      const auto k = static_cast<std::size_t>(neighbours);
+      knn::Reservoirs reservoirs(kRows, k, kDepth, kDepth, ranking, rows.kernels());
+      knn::raise_first_thresholds(quantised, rows.kernels(), k, 2, monitor, reservoirs);
+      bool below = true;
+      bool near = true;
+      for (std::size_t row = 0; row < kRows; ++row) {
+        const double threshold = *reservoirs.thresholds(row);
+        below = below && threshold <= cosine;
+        near = near && threshold > cosine - 0.001;
+      }
+      CHECK(below);
+      CHECK(near || cosine == -1.0);
+    }
+  }
+}
+
+TEST(slacks_cover_what_the_codes_leave_whichever_chunk_a_row_is_in) {
+  // Rows around one direction, and far from it the last ones, whose codes are the longest.
+  constexpr std::size_t kDepth = 64;
+  constexpr std::size_t kRows = 7000;
+  Pool pool{random_values(kRows * kDepth, 31), kRows, kDepth};
+  for (std::size_t i = 0; i < (kRows - 3) * kDepth; ++i) {
+    pool.values[i] = 0.05F * pool.values[i] + pool.values[kRows * kDepth - kDepth + i % kDepth];
+  }
+  std::vector<std::int32_t> order(kRows);
+  std::iota(order.begin(), order.end(), 0);
+  std::vector<double> norms(kRows);
+  SilentMonitor monitor;
+  for (const simd::Level level : simd::available_levels()) {
+    const knn::RowSource rows(pool.view(), simd::kernels(level));
+    const std::size_t group = rows.kernels().codes.format.group;
+    knn::row_norms(rows, 1, monitor, {norms.data(), kRows});
+    const knn::QuantisedRows quantised(rows, {norms.data(), kRows}, {order.data(), kRows}, 3,
+                                       monitor);
+    std::vector<double> mean(kDepth);
+    for (std::size_t i = 0; i < kRows * kDepth; ++i) {
+      mean[i % kDepth] += pool.values[i] / norms[i / kDepth] / kRows;
+    }
+    std::vector<double> residuals(kRows);
+    double factor = 0.0;
+    for (std::size_t i = 0; i < kRows; ++i) {
+      const std::size_t panel = i / simd::kPanelRows;
+      const std::size_t place = i % simd::kPanelRows;
+      double residual = 0.0;
+      double length = 0.0;
+      for (std::size_t c = 0; c < kDepth; ++c) {
+        const std::size_t at = c / group * simd::kPanelRows * group + place * group + c % group;
+        const double code =
+            static_cast<double>(quantised.bounds(panel).scales[place]) * quantised.panel(panel)[at];
+        const double rest = pool.values[i * kDepth + c] / norms[i] - mean[c] - code;
+        residual += rest * rest;
+        length += code * code;
+      }
+      residuals[i] = std::sqrt(residual);
+      factor = std::max(factor, std::sqrt(length) + 0.5 * residuals[i]);
+    }
+    bool covered = true;
+    for (std::size_t i = 0; i < kRows; ++i) {
+      const double slack = quantised.slacks(i / simd::kPanelRows)[i % simd::kPanelRows];
+      covered = covered && slack >= factor * residuals[i] && slack < factor * residuals[i] + 1e-4;
+    }
+    CHECK(covered);
+  }
+}
+
+TEST(rows_all_but_equal_to_the_mean_are_searched) {
+  const std::size_t n = 200;
+  Pool pool{std::vector<float>(n * 2, 1.0F), n, 2};
+  for (std::size_t i = 0; i < n; ++i) {
+    pool.values[2 * i + 1] = static_cast<float>(i) * 1e-36F;
+  }
+  const Graph expected = brute_force_in_float64(pool, 4);
+  for (const simd::Level level : simd::available_levels()) {
+    CHECK(same(search(pool, 4, 2, level), expected));
+  }
+}
+
+std::size_t dots_counted = 0;
+
+void count_exact_dots(const float* x, const float* const* others, std::size_t depth, double* dots) {
+  dots_counted += simd::kDotsAtOnce;
+  simd::kernels(simd::Level::kBaseline).exact_dots(x, others, depth, dots);
+}
+
+TEST(few_pairs_are_left_to_float64) {
+  // Rows around 60 centres. Some 20 candidates a row for k = 10 is what the int8 bound leaves.
+  constexpr std::size_t kDepth = 128;
+  constexpr std::size_t kRows = 3000;
+  const std::vector<float> centres = random_values(60 * kDepth, 32);
+  Pool pool{random_values(kRows * kDepth, 33), kRows, kDepth};
+  for (std::size_t i = 0; i < pool.values.size(); ++i) {
+    pool.values[i] += centres[i / kDepth % 60 * kDepth + i % kDepth];
+  }
+  for (const simd::Level level : simd::available_levels()) {
+    simd::KernelTable kernels = simd::kernels(level);
+    kernels.exact_dots = &count_exact_dots;
+    dots_counted = 0;
+    search(knn::RowSource(pool.view(), kernels), 10, 1);
+    CHECK(dots_counted >= 10 * kRows);
+    CHECK(dots_counted < (kernels.codes.format.largest == 127 ? 60 : 100) * kRows);
   }
 }
 
@@ -288,7 +502,7 @@ TEST(of_many_copies_only_the_first_are_searched) {
   std::vector<double> norms(n);
   SilentMonitor monitor;
   knn::row_norms(rows, 1, monitor, {norms.data(), n});
-  const knn::Copies copies = knn::find_copies(rows, {norms.data(), n}, 4);
+  const knn::Copies copies = knn::find_copies(rows, {norms.data(), n}, 4, monitor);
   std::vector<std::int32_t> searched;
   std::vector<std::int32_t> rest;
   for (std::int32_t row = 0; row < 60; ++row) {
@@ -299,7 +513,22 @@ TEST(of_many_copies_only_the_first_are_searched) {
   for (std::size_t i = 0; i < rest.size(); ++i) {
     CHECK(copies.rest[i].row == rest[i] && copies.rest[i].first == 0);
   }
-  CHECK(knn::find_copies(rows, {norms.data(), n}, 20).rest.empty());
+  CHECK(knn::find_copies(rows, {norms.data(), n}, 20, monitor).rest.empty());
+}
+
+TEST(rows_that_differ_in_their_second_half_alone_are_no_copies) {
+  // All of one norm, and all but their signs the same.
+  const std::size_t n = 16;
+  Pool pool{std::vector<float>(n * 8, 1.0F), n, 8};
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t bit = 0; bit < 4; ++bit) {
+      pool.values[i * 8 + 4 + bit] = (i >> bit) % 2 == 0 ? 1.0F : -1.0F;
+    }
+  }
+  const std::vector<double> norms(n, std::sqrt(8.0));
+  const knn::RowSource rows(pool.view(), simd::kernels(simd::Level::kBaseline));
+  SilentMonitor monitor;
+  CHECK(knn::find_copies(rows, {norms.data(), n}, 2, monitor).rest.empty());
 }
 
 TEST(pools_with_copies_equal_brute_force) {

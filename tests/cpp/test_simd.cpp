@@ -162,12 +162,14 @@ TEST(the_kth_largest_of_steps_is_that_of_a_sort) {
       }
     }
   }
+  const std::vector<std::int16_t> many(std::size_t{1} << 20, std::int16_t{9});  // lanes fill up
   std::vector<std::int16_t> few(16, std::numeric_limits<std::int16_t>::min());
   few[3] = few[8] = 5;
   few[15] = 7;
   for (const simd::Level level : simd::available_levels()) {
     CHECK(simd::kernels(level).kth_largest(few.data(), few.size(), 3) == 5);
     CHECK(simd::kernels(level).kth_largest(few.data(), few.size(), 4) == few[0]);
+    CHECK(simd::kernels(level).kth_largest(many.data(), many.size(), many.size() - 1) == 9);
   }
 }
 

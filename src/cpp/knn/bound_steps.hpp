@@ -2,15 +2,16 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <limits>
+
+#include "simd/kernel_table.hpp"
 
 namespace ds2fast::knn {
 
 /// Bounds of cosines as int16, in steps of 2^-15: half the memory of a float32, and the k-th best
 /// of many is found in a few quick looks (simd::KthLargest). A bound beyond the range stays at its
 /// end, where it is no tighter, only less telling.
-constexpr std::int16_t kLeastStep = std::numeric_limits<std::int16_t>::min();
-constexpr std::int16_t kLastStep = std::numeric_limits<std::int16_t>::max();
+using simd::kLastStep;
+using simd::kLeastStep;
 constexpr float kStepsInOne = 0x1p15F;
 
 inline std::int16_t step_above(float bound) {

@@ -2,27 +2,55 @@
 
 #include <algorithm>
 #include <cstring>
-#include <numeric>
+#include <iterator>
+
+#include "core/paced_poll.hpp"
 
 namespace ds2fast::knn {
 namespace {
 
 using Ids = std::vector<std::int32_t>;
 
-/// Calls visit(begin, end) for each run of `ids` that `same` holds for, one id with the first.
-template <typename Same, typename Visit>
-void for_each_run(Ids::iterator begin, Ids::iterator end, Same same, Visit visit) {
+/// Calls visit(begin, end) for each run that `same` holds for, an item with the first.
+template <typename Iterator, typename Same, typename Visit>
+void for_each_run(Iterator begin, Iterator end, Same same, Visit visit) {
   while (begin != end) {
-    const auto next = std::find_if_not(begin, end, [&](std::int32_t n) { return same(*begin, n); });
+    const auto next =
+        std::find_if_not(begin, end, [&](const auto& item) { return same(*begin, item); });
     visit(begin, next);
     begin = next;
   }
 }
 
+struct NormedRow {
+  double norm;
+  std::int32_t id;
+};
+
+/// Equal rows have equal norms, and few others have.
+template <typename Visit>
+void for_each_run_of_equal_norms(VectorView<const double> norms, Monitor& monitor, Visit visit) {
+  std::vector<NormedRow> rows(norms.size);
+  for (std::size_t n = 0; n < norms.size; ++n) {
+    rows[n] = {norms[n], static_cast<std::int32_t>(n)};
+  }
+  monitor.poll(0, 1);
+  std::sort(rows.begin(), rows.end(),
+            [](const NormedRow& x, const NormedRow& y) { return x.norm < y.norm; });
+  PacedPoll poll(monitor);
+  for_each_run(
+      rows.data(), rows.data() + rows.size(),
+      [](const NormedRow& x, const NormedRow& y) { return x.norm == y.norm; },
+      [&](const NormedRow* begin, const NormedRow* end) {
+        poll(0, 1);
+        visit(begin, end);
+      });
+}
+
 }  // namespace
 
-Copies find_copies(const RowSource& rows, VectorView<const double> norms, std::size_t k) {
-  const auto norm = [&](std::int32_t n) { return norms[static_cast<std::size_t>(n)]; };
+Copies find_copies(const RowSource& rows, VectorView<const double> norms, std::size_t k,
+                   Monitor& monitor) {
   const auto compare = [&](std::int32_t m, std::int32_t n) {
     return std::memcmp(rows.bytes(static_cast<std::size_t>(m)),
                        rows.bytes(static_cast<std::size_t>(n)), rows.row_bytes());
@@ -41,22 +69,18 @@ Copies find_copies(const RowSource& rows, VectorView<const double> norms, std::s
       }
     }
   };
-  const auto split = [&](Ids::iterator begin, Ids::iterator end) {
-    if (static_cast<std::size_t>(end - begin) <= k + 1) {  // too few to hold copies to leave out
-      copies.searched.insert(copies.searched.end(), begin, end);
+  Ids alike;
+  for_each_run_of_equal_norms(norms, monitor, [&](const auto* begin, const auto* end) {
+    alike.clear();
+    std::transform(begin, end, std::back_inserter(alike), [](const auto& row) { return row.id; });
+    if (alike.size() <= k + 1) {  // too few to hold copies to leave out
+      copies.searched.insert(copies.searched.end(), alike.begin(), alike.end());
       return;
     }
-    std::sort(begin, end, by_bytes);
-    for_each_run(begin, end, [&](auto m, auto n) { return compare(m, n) == 0; }, set_aside);
-  };
-
-  Ids order(rows.num_rows());
-  std::iota(order.begin(), order.end(), 0);
-  // Equal rows have equal norms, and few others have.
-  std::sort(order.begin(), order.end(), [&](auto m, auto n) { return norm(m) < norm(n); });
-  copies.searched.reserve(order.size());
-  for_each_run(
-      order.begin(), order.end(), [&](auto m, auto n) { return norm(m) == norm(n); }, split);
+    std::sort(alike.begin(), alike.end(), by_bytes);
+    for_each_run(
+        alike.begin(), alike.end(), [&](auto m, auto n) { return compare(m, n) == 0; }, set_aside);
+  });
   std::sort(copies.searched.begin(), copies.searched.end());
   return copies;
 }

@@ -36,10 +36,9 @@ ExactRanking::Desk::Desk(std::size_t depth) : row(depth) {
   }
 }
 
-/// Similarities of a row and up to kDotsAtOnce others.
-void ExactRanking::compare(std::size_t row, const std::int32_t* others, std::size_t count,
-                           Desk& desk, double* similarities) const {
-  const float* values = rows_.read(row, desk.row.data());
+/// Similarities of a row, whose values are given too, and up to kDotsAtOnce others.
+void ExactRanking::compare(std::size_t row, const float* values, const std::int32_t* others,
+                           std::size_t count, Desk& desk, double* similarities) const {
   const float* other_values[simd::kDotsAtOnce];
   double dots[simd::kDotsAtOnce];
   for (std::size_t i = 0; i < simd::kDotsAtOnce; ++i) {
@@ -54,6 +53,7 @@ void ExactRanking::compare(std::size_t row, const std::int32_t* others, std::siz
 
 void ExactRanking::rank(std::size_t place, std::size_t k, Desk& desk) const {
   const auto row = static_cast<std::size_t>(order_[place]);
+  const float* values = rows_.read(row, desk.row.data());
   std::vector<Candidate>& candidates = desk.candidates;
   std::vector<RankedNeighbour>& nearest = desk.nearest;  // a heap, the last in rank on top
   nearest.clear();
@@ -73,7 +73,7 @@ void ExactRanking::rank(std::size_t place, std::size_t k, Desk& desk) const {
       prefetch(rows_.bytes(static_cast<std::size_t>(others[i])), rows_.row_bytes());
     }
     double similarities[simd::kDotsAtOnce];
-    compare(row, others, count, desk, similarities);
+    compare(row, values, others, count, desk, similarities);
     for (std::size_t i = 0; i < count; ++i) {
       keep_best({similarities[i], others[i], candidates[first + i].place()}, k, nearest);
     }
@@ -83,10 +83,12 @@ void ExactRanking::rank(std::size_t place, std::size_t k, Desk& desk) const {
 
 void ExactRanking::rank_rows(std::int32_t row, const std::vector<std::int32_t>& others,
                              Desk& desk) const {
+  const auto index = static_cast<std::size_t>(row);
+  const float* values = rows_.read(index, desk.row.data());
   desk.nearest.clear();
   for (const std::int32_t other : others) {
     double similarity;
-    compare(static_cast<std::size_t>(row), &other, 1, desk, &similarity);
+    compare(index, values, &other, 1, desk, &similarity);
     desk.nearest.push_back({similarity, other, -1});
   }
   std::sort(desk.nearest.begin(), desk.nearest.end(), ranks_before);

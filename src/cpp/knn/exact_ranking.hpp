@@ -72,8 +72,8 @@ class ExactRanking {
   void rank_rows(std::int32_t row, const std::vector<std::int32_t>& others, Desk& desk) const;
 
  private:
-  void compare(std::size_t row, const std::int32_t* others, std::size_t count, Desk& desk,
-               double* similarities) const;
+  void compare(std::size_t row, const float* values, const std::int32_t* others, std::size_t count,
+               Desk& desk, double* similarities) const;
 
   const RowSource& rows_;
   VectorView<const double> norms_;

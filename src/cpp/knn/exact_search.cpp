@@ -145,7 +145,8 @@ void rank_candidates(Reservoirs& reservoirs, const ExactRanking& ranking, std::s
 
 void exact_search(const RowSource& rows, VectorView<const double> norms, std::size_t num_threads,
                   Monitor& monitor, MatrixView<std::int32_t> ids, MatrixView<float> similarities) {
-  Copies copies = find_copies(rows, norms, ids.cols);
+  PhaseMonitor unknown(monitor, 0, 1, PhaseMonitor::Counts::kNothing);
+  Copies copies = find_copies(rows, norms, ids.cols, unknown);
   const std::size_t num_rows = copies.searched.size();
   const Blocks blocks = choose_blocks(num_rows, rows.depth(), num_threads);
   const std::size_t num_pairs = blocks.count() * (blocks.count() + 1) / 2;
@@ -157,9 +158,10 @@ void exact_search(const RowSource& rows, VectorView<const double> norms, std::si
   const VectorView<const std::int32_t> order{copies.searched.data(), num_rows};
   auto quantised = std::make_unique<const QuantisedRows>(rows, norms, order, num_threads, packing);
   const ExactRanking ranking(rows, norms, order);
-  Reservoirs reservoirs(num_rows, ids.cols, quantised->depth(), ranking, rows.kernels());
+  Reservoirs reservoirs(num_rows, ids.cols, rows.depth(), quantised->depth(), ranking,
+                        rows.kernels());
   raise_first_thresholds(*quantised, rows.kernels(), ids.cols, num_threads, packing, reservoirs);
-  Workers workers = make_workers(num_threads, rows.depth());
+  Workers workers = make_workers(std::min(num_threads, num_pairs), rows.depth());
   const PairFilter filter(*quantised, rows.kernels());
   multiply_all_pairs(TileDriver(filter, num_rows, reservoirs), blocks, workers, multiplying);
   quantised.reset();  // the results take its place in memory

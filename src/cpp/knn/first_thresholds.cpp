@@ -1,9 +1,11 @@
 #include "knn/first_thresholds.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
 #include "core/parallel_for.hpp"
+#include "core/round_up.hpp"
 #include "knn/bound_steps.hpp"
 
 namespace ds2fast::knn {
@@ -29,7 +31,7 @@ class LowerBounds {
     float row_offsets[simd::kPanelRows];
     float column_offsets[simd::kPanelRows];
     for (std::size_t i = 0; i < simd::kPanelRows; ++i) {
-      // The slacks hold more than what these operations round.
+      // What float32 rounds here lies within the slacks.
       row_offsets[i] = rows.offsets[i] - 2.0F * quantised_.slacks(p)[i];
       column_offsets[i] = columns.offsets[i] - 2.0F * quantised_.slacks(q)[i];
     }
@@ -82,9 +84,11 @@ void raise_among(std::size_t begin, std::size_t end, std::size_t k, LowerBounds&
 void raise_first_thresholds(const QuantisedRows& quantised, const simd::KernelTable& kernels,
                             std::size_t k, std::size_t num_threads, Monitor& monitor,
                             Reservoirs& reservoirs) {
-  constexpr std::size_t kPanels = 8;  // 768 rows: some more than lie around one leader
-  const std::size_t num_panels = (reservoirs.num_rows() + simd::kPanelRows - 1) / simd::kPanelRows;
-  parallel_chunks(num_panels, kPanels, num_threads, monitor,
+  // Most of the rows around one leader; more where k asks for them.
+  const std::size_t panels_around = std::clamp<std::size_t>(4 * k / simd::kPanelRows, 8, 64);
+  const std::size_t num_panels =
+      round_up_to(reservoirs.num_rows(), simd::kPanelRows) / simd::kPanelRows;
+  parallel_chunks(num_panels, panels_around, num_threads, monitor,
                   [&](std::size_t begin, std::size_t end, std::size_t) {
                     LowerBounds lowers(quantised, kernels, (end - begin) * simd::kPanelRows);
                     raise_among(begin, end, k, lowers, reservoirs);

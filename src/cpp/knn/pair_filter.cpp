@@ -21,7 +21,7 @@ void PairFilter::find(std::size_t row_panel, std::size_t column_panel, const flo
     const float upper =
         static_cast<float>(hits.products[hits.codes[i]]) * (rows.scales[r] * columns.scales[c]) +
         (rows.offsets[r] + columns.offsets[c]);
-    // The slacks hold more than what these three operations round.
+    // What float32 rounds here lies within the slacks.
     hits.bounds[i] = {upper - 2.0F * (row_slacks[r] + column_slacks[c]), upper};
   }
 }

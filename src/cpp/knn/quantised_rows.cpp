@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "core/parallel_for.hpp"
+#include "core/round_up.hpp"
 
 namespace ds2fast::knn {
 namespace {
@@ -13,13 +14,8 @@ namespace {
 constexpr std::size_t kChunk = 64 * simd::kPanelRows;
 constexpr std::size_t kLanes = 16;  // sums that run side by side, so that they can be vectors
 
-// Conversion of the product, product of scales, sum of offsets, multiply-add: each rounds a number
-// of at most 4 by 2^-24 of it, the stored scales and offsets too. 2^-19 is more than twice their
-// sum.
-constexpr double kRounding = 0x1p-19;
-
 // x' is rounded to float32 (2^-24 |x|), its mean subtracted (2^-24 |x'|), the code times the scale
-// subtracted again (2^-24 (|x^| + |x' - x^|)): norms of less than 2, together less than 2^-20.
+// subtracted again (2^-24 (|x^| + |x' - x^|)): norms of 1, 2, 4 and 2, together less than 2^-20.
 constexpr double kResidualRounding = 0x1p-20;
 
 float round_up(double value) {
@@ -115,16 +111,27 @@ Code quantise(const std::vector<float>& centred, float largest_code, std::int8_t
   return code;
 }
 
+/// Room for what float32 rounds between a product of codes and a bound, half of it for each of the
+/// two rows. The product of x^ and y^ is at most C^2, each offset at most the largest |b| + slack,
+/// so no number on the way exceeds C^2 + 2 (|b| + C e), which slacks of rounding hardly add to (the
+/// 1). Two scales and two offsets stored, their product and sum, the conversion, the
+/// multiplication, two sums of slacks and offsets, the bound itself: fewer than 16 roundings of
+/// 2^-24 of that.
+double bound_rounding(double factor, const std::vector<double>& residuals,
+                      const std::vector<double>& biases) {
+  double largest_offset = 0.0;
+  for (std::size_t place = 0; place < residuals.size(); ++place) {
+    largest_offset = std::max(largest_offset, std::abs(biases[place]) + factor * residuals[place]);
+  }
+  return 0.5 * 16.0 * 0x1p-24 * (1.0 + factor * factor + 2.0 * largest_offset);
+}
+
 /// Puts a row's codes into its place in a panel.
 void place_codes(const std::int8_t* codes, std::size_t depth, std::size_t group,
                  std::int8_t* place) {
   for (std::size_t k = 0; k < depth; k += group) {
     std::memcpy(place + k * simd::kPanelRows, codes + k, group);
   }
-}
-
-std::size_t round_up_to(std::size_t value, std::size_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
 }
 
 }  // namespace
@@ -179,8 +186,9 @@ QuantisedRows::QuantisedRows(const RowSource& rows, VectorView<const double> nor
                   });
   // 1e-9 covers what float64 rounds in the norms and sums above.
   const double factor = *std::max_element(largest.begin(), largest.end()) * (1.0 + 1e-9);
+  const double rounding = bound_rounding(factor, residuals, biases);
   for (std::size_t place = 0; place < order.size; ++place) {
-    const double slack = factor * residuals[place] * (1.0 + 1e-9) + kRounding;
+    const double slack = factor * residuals[place] * (1.0 + 1e-9) + rounding;
     slacks_[place] = round_up(slack);
     offsets_[place] = round_up(biases[place] + slack);
   }

@@ -16,8 +16,8 @@ namespace ds2fast::knn {
 ///
 /// With x' = x - m: <x, y> = <x', y'> + b_x + b_y, b_x = <m, x> - |m|^2 / 2. Let x^ = scale * codes
 /// and e_x = |x' - x^|. Then |<x', y'> - <x^, y^>| <= e_x |y^| + |x^| e_y + e_x e_y <= C e_x + C
-/// e_y for any C of at least |x^| + e_x / 2 of all rows. slack(x) is C e_x plus half of all float32
-/// roundings on the way.
+/// e_y for any C of at least |x^| + e_x / 2 of all rows. slack(x) is C e_x plus room for what
+/// float32 rounds on the way to a bound.
 class QuantisedRows {
  public:
   QuantisedRows(const RowSource& rows, VectorView<const double> norms,

@@ -5,6 +5,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include "core/round_up.hpp"
 #include "simd/kernel_table.hpp"
 
 namespace ds2fast::knn {
@@ -12,16 +13,13 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-std::size_t round_up_to(std::size_t value, std::size_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
-
 /// As many candidates a row as 32 k + 64 bytes leave room for beside all else that a search holds
-/// for a row (36 bytes); where the results take more than the codes that they follow, they count
-/// too.
-std::size_t choose_capacity(std::size_t k, std::size_t depth, std::size_t num_rows) {
+/// for a row (36 bytes, and codes that fill up the last group); where the results take more than
+/// the codes that they follow, they count too.
+std::size_t choose_capacity(std::size_t k, std::size_t depth, std::size_t code_depth,
+                            std::size_t num_rows) {
   const std::size_t results = 8 * k;
-  const std::size_t room = 32 * k + 28 - (results > depth ? results - depth : 0);
+  const std::size_t room = 32 * k + 28 + depth - std::max(code_depth, results);
   const auto needed = [](std::size_t capacity) {
     return capacity * (sizeof(std::int32_t) + sizeof(std::int16_t)) +
            round_up_to(capacity, simd::kStepsAtOnce) * sizeof(std::int16_t);
@@ -36,9 +34,11 @@ std::size_t choose_capacity(std::size_t k, std::size_t depth, std::size_t num_ro
 }  // namespace
 
 Reservoirs::Reservoirs(std::size_t num_rows, std::size_t k, std::size_t depth,
-                       const ExactRanking& ranking, const simd::KernelTable& kernels)
+                       std::size_t code_depth, const ExactRanking& ranking,
+                       const simd::KernelTable& kernels)
     : k_(k),
-      capacity_(choose_capacity(k, depth, num_rows)),
+      capacity_(choose_capacity(k, depth, code_depth, num_rows)),
+      pushes_to_tighten_(std::max<std::size_t>(16, k / 2)),
       lowers_stride_(round_up_to(capacity_, simd::kStepsAtOnce)),
       ranking_(ranking),
       kernels_(kernels),

@@ -21,8 +21,8 @@ namespace ds2fast::knn {
 /// once.
 class Reservoirs {
  public:
-  Reservoirs(std::size_t num_rows, std::size_t k, std::size_t depth, const ExactRanking& ranking,
-             const simd::KernelTable& kernels);
+  Reservoirs(std::size_t num_rows, std::size_t k, std::size_t depth, std::size_t code_depth,
+             const ExactRanking& ranking, const simd::KernelTable& kernels);
 
   std::size_t num_rows() const { return sizes_.size(); }
 
@@ -40,7 +40,7 @@ class Reservoirs {
     places_[row * capacity_ + size] = place;
     uppers_[row * capacity_ + size] = step_above(bounds.upper);
     lowers_[row * lowers_stride_ + size] = step_below(bounds.lower);
-    if ((size + 1) % kPushesToTighten == 0 || size + 1 == capacity_) {
+    if ((size + 1) % pushes_to_tighten_ == 0 || size + 1 == capacity_) {
       make_room(row, desk);
     }
   }
@@ -50,8 +50,6 @@ class Reservoirs {
   void finish(std::size_t row, ExactRanking::Desk& desk);
 
  private:
-  static constexpr std::size_t kPushesToTighten = 16;
-
   void make_room(std::size_t row, ExactRanking::Desk& desk);
   void tighten(std::size_t row);
   void settle(std::size_t row, ExactRanking::Desk& desk);
@@ -59,7 +57,8 @@ class Reservoirs {
 
   std::size_t k_;
   std::size_t capacity_;
-  std::size_t lowers_stride_;  ///< whole vectors, filled up with the least value
+  std::size_t pushes_to_tighten_;  ///< more for a larger k: a look takes time as k does
+  std::size_t lowers_stride_;      ///< whole vectors, filled up with the least value
   const ExactRanking& ranking_;
   const simd::KernelTable& kernels_;
   std::unique_ptr<std::int32_t[]> places_;  // left unset, as uppers_: pushing sets what is read

@@ -11,9 +11,6 @@
 namespace ds2fast::simd {
 namespace {
 
-constexpr std::int16_t kLeastStep = -0x8000;
-constexpr std::int16_t kLastStep = 0x7FFF;
-
 /// The sum of lanes that are less than 2^12 each.
 inline std::size_t sum_of(const std::int16_t (&lanes)[kStepsAtOnce]) {
   std::uint64_t parts[kStepsAtOnce / 4];

@@ -30,11 +30,13 @@ const KernelTable& kernels(Level level) {
       return table;
     }
 #endif
-#ifdef DS2FAST_NEON_UNITS
+#ifdef DS2FAST_NEON_DOT_UNIT
     case Level::kNeonDot: {
       static const KernelTable table = with_codes(baseline_kernels(), neon_dot_codes());
       return table;
     }
+#endif
+#ifdef DS2FAST_NEON_I8MM_UNIT
     case Level::kNeonI8mm: {
       static const KernelTable table = with_codes(baseline_kernels(), neon_i8mm_codes());
       return table;

@@ -58,8 +58,10 @@ using ScanCodes = std::size_t (*)(const std::int32_t* products, CodeBounds rows,
 
 /// Bounds of cosines as int16, in steps of 2^-15.
 ///
-/// The k-th largest of `count` values, or the least int16 where fewer than k are above that.
+/// The k-th largest of `count` values, or kLeastStep where fewer than k are above that.
 /// `count` is a multiple of kStepsAtOnce.
+constexpr std::int16_t kLeastStep = -0x8000;
+constexpr std::int16_t kLastStep = 0x7FFF;
 using KthLargest = std::int16_t (*)(const std::int16_t* values, std::size_t count, std::size_t k);
 constexpr std::size_t kStepsAtOnce = 16;
 

@@ -3,7 +3,7 @@
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
-#elif defined(__ARM_NEON)
+#elif defined(__aarch64__)
 #include <arm_neon.h>
 #endif
 
@@ -136,7 +136,7 @@ void code_products(const std::int8_t* rows, const std::int32_t* /*code_sums*/,
   }
 }
 
-#elif defined(__ARM_NEON)
+#elif defined(__aarch64__)
 
 constexpr std::size_t kCodeRows = 4;
 constexpr std::size_t kCodeColumns = 8;

@@ -5,9 +5,9 @@
 
 #if defined(DS2FAST_X86_UNITS)
 #include <cpuid.h>
-#elif defined(DS2FAST_NEON_UNITS) && defined(__linux__)
+#elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
-#elif defined(DS2FAST_NEON_UNITS) && defined(__APPLE__)
+#elif defined(__aarch64__) && defined(__APPLE__)
 #include <sys/sysctl.h>
 #endif
 
@@ -33,36 +33,36 @@ bool has_f16c() {
 }
 #endif
 
-#if defined(DS2FAST_NEON_UNITS) && defined(__linux__)
-bool has_neon_dot() {
+#if defined(__aarch64__) && defined(__linux__)
+[[maybe_unused]] bool has_neon_dot() {
   constexpr unsigned long kAsimdDp = 1UL << 20;  // HWCAP_ASIMDDP
   return (getauxval(AT_HWCAP) & kAsimdDp) != 0;
 }
 
-bool has_neon_i8mm() {
+[[maybe_unused]] bool has_neon_i8mm() {
   constexpr unsigned long kI8mm = 1UL << 13;  // HWCAP2_I8MM
   return (getauxval(AT_HWCAP2) & kI8mm) != 0;
 }
-#elif defined(DS2FAST_NEON_UNITS) && defined(__APPLE__)
-bool has_feature(const char* feature) {
+#elif defined(__aarch64__) && defined(__APPLE__)
+[[maybe_unused]] bool has_feature(const char* feature) {
   int has = 0;
   std::size_t size = sizeof has;
   return sysctlbyname(feature, &has, &size, nullptr, 0) == 0 && has != 0;
 }
 
-bool has_neon_dot() {
+[[maybe_unused]] bool has_neon_dot() {
   return has_feature("hw.optional.arm.FEAT_DotProd");
 }
 
-bool has_neon_i8mm() {
+[[maybe_unused]] bool has_neon_i8mm() {
   return has_feature("hw.optional.arm.FEAT_I8MM");
 }
-#elif defined(DS2FAST_NEON_UNITS)
-bool has_neon_dot() {
+#else
+[[maybe_unused]] bool has_neon_dot() {
   return false;
 }
 
-bool has_neon_i8mm() {
+[[maybe_unused]] bool has_neon_i8mm() {
   return false;
 }
 #endif
@@ -114,10 +114,12 @@ std::vector<Level> available_levels() {
     levels.push_back(Level::kAvx512Vnni);
   }
 #endif
-#ifdef DS2FAST_NEON_UNITS
+#ifdef DS2FAST_NEON_DOT_UNIT
   if (has_neon_dot()) {
     levels.push_back(Level::kNeonDot);
   }
+#endif
+#ifdef DS2FAST_NEON_I8MM_UNIT
   if (has_neon_i8mm()) {
     levels.push_back(Level::kNeonI8mm);
   }
