@@ -38,7 +38,7 @@ Reservoirs::Reservoirs(std::size_t num_rows, std::size_t k, std::size_t depth,
                        const simd::KernelTable& kernels)
     : k_(k),
       capacity_(choose_capacity(k, depth, code_depth, num_rows)),
-      pushes_to_tighten_(std::max<std::size_t>(16, k / 2)),
+      pushes_to_tighten_(std::max<std::size_t>(16, k)),
       lowers_stride_(round_up_to(capacity_, simd::kStepsAtOnce)),
       ranking_(ranking),
       kernels_(kernels),
