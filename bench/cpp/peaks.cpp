@@ -4,14 +4,14 @@
 #include <array>
 #include <cstdint>
 
-#if defined(DS2FAST_BF16_PEAKS)
+#if defined(DS2FAST_AVX512_BF16_PEAKS)
 #include <cpuid.h>
 #endif
 
 namespace ds2fast::bench {
 namespace {
 
-#if defined(DS2FAST_BF16_PEAKS)
+#if defined(DS2FAST_AVX512_BF16_PEAKS)
 bool has_avx512_bf16() {
   unsigned eax = 0;
   unsigned ebx = 0;
@@ -23,20 +23,23 @@ bool has_avx512_bf16() {
 
 PeakLoops peaks_of(simd::Level level) {
   switch (level) {
-#if defined(__x86_64__)
+#if defined(DS2FAST_AVX2_PEAKS)
     case simd::Level::kAvx2:
       return avx2_peaks();
     case simd::Level::kAvx512:
       return avx512_peaks();
     case simd::Level::kAvx512Vnni:
       return avx512_vnni_peaks();
+#endif
 #if defined(DS2FAST_AVX_VNNI_PEAKS)
     case simd::Level::kAvxVnni:
       return avx_vnni_peaks();
 #endif
-#elif defined(__aarch64__)
+#if defined(DS2FAST_NEON_DOT_PEAKS)
     case simd::Level::kNeonDot:
       return neon_dot_peaks();
+#endif
+#if defined(DS2FAST_NEON_I8MM_PEAKS)
     case simd::Level::kNeonI8mm:
       return neon_i8mm_peaks();
 #endif
@@ -58,7 +61,7 @@ std::vector<PeakLoop> available_peaks() {
     append(peaks, peaks_of(level));
     has_avx512 = has_avx512 || level == simd::Level::kAvx512;
   }
-#if defined(DS2FAST_BF16_PEAKS)
+#if defined(DS2FAST_AVX512_BF16_PEAKS)
   if (has_avx512 && has_avx512_bf16()) {
     append(peaks, avx512_bf16_peaks());
   }
