@@ -6,12 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENCODER := .cache/encoder
 DEMO := .demo
-CPP_SOURCES = $(shell find src/cpp tests/cpp -name '*.cpp' -o -name '*.hpp')
+CPP_SOURCES = $(shell find src/cpp tests/cpp bench/cpp -name "*.cpp" -o -name "*.hpp")
 # Where CMake finds pybind11: inside the virtual environment.
 CMAKE_FLAGS = -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)" \
               -DPython_EXECUTABLE="$(abspath $(BIN)/python)"
 
-.PHONY: help setup encoder demo test test-cpp test-python lint format tidy bench asan tsan \
+.PHONY: help setup encoder demo test test-cpp test-python lint format tidy bench roofline asan tsan \
         without-avx arm64 wheel lowest clean
 
 help:  ## list the targets
@@ -69,6 +69,9 @@ tidy: $(VENV)/.tools  ## clang-tidy over src/cpp (some minutes)
 
 bench: setup  ## native stages against plain NumPy on 20 000 rows
 	$(BIN)/ds2fast bench -n 20000
+
+roofline: setup  ## peaks of this processor, and what the k-NN search reaches of them
+	$(BIN)/python bench/roofline.py --synthetic
 
 asan: setup encoder  ## C++ tests and the tests of the extension under ASan and UBSan
 	PATH="$(abspath $(BIN)):$$PATH" cmake --preset asan $(CMAKE_FLAGS)

@@ -37,11 +37,4 @@ RankRule::RankRule(std::vector<double>& floored_shares, double error_rate) {
   maybe_flagged_ = *lower * kSurelyLarger;
 }
 
-bool RankRule::flags(double floored_share) const {
-  if (floored_share <= surely_flagged_) {
-    return true;
-  }
-  return floored_share <= maybe_flagged_ && -std::log(floored_share) >= threshold_;
-}
-
 }  // namespace ds2fast::curation

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <vector>
 
 namespace ds2fast::curation {
@@ -21,7 +22,10 @@ class RankRule {
   RankRule(std::vector<double>& floored_shares, double error_rate);
 
   /// Is s(floored_share) >= the percentile?
-  bool flags(double floored_share) const;
+  bool flags(double floored_share) const {
+    return floored_share <= surely_flagged_ ||
+           (floored_share <= maybe_flagged_ && -std::log(floored_share) >= threshold_);
+  }
 
  private:
   double surely_flagged_ = -1.0;  ///< this share and every smaller one

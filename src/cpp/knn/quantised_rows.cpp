@@ -143,7 +143,7 @@ QuantisedRows::QuantisedRows(const RowSource& rows, VectorView<const double> nor
   const simd::KernelTable& kernels = rows.kernels();
   const simd::CodeFormat format = kernels.codes.format;
   const std::size_t padded = round_up_to(order.size, simd::kPanelRows);
-  codes_.reset(new std::int8_t[padded * depth_]);
+  codes_.reset(new (kLine) std::int8_t[padded * depth_]);
   // Rows that fill up the last panel are all zeros.
   const std::size_t last_panel = (padded - simd::kPanelRows) * depth_;
   std::memset(codes_.get() + last_panel, 0, simd::kPanelRows * depth_);

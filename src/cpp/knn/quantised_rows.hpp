@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <vector>
 
 #include "core/matrix_view.hpp"
@@ -38,7 +39,12 @@ class QuantisedRows {
 
  private:
   std::size_t depth_;  ///< of the codes: that of the rows, rounded up to whole groups
-  std::unique_ptr<std::int8_t[]> codes_;
+  struct FreeLines {
+    void operator()(std::int8_t* lines) const { operator delete[](lines, kLine); }
+  };
+  static constexpr std::align_val_t kLine{64};  ///< a vector across two lines is read twice
+
+  std::unique_ptr<std::int8_t[], FreeLines> codes_;
   std::vector<std::int32_t> code_sums_;
   std::vector<float> scales_;
   std::vector<float> offsets_;
