@@ -12,7 +12,7 @@ import pytest
 
 from ds2fast import progress as progress_module
 from ds2fast.errors import InputTypeError
-from ds2fast.knn import knn_graph
+from ds2fast.knn import as_size, knn_graph
 from ds2fast.progress import Reporter
 from graph_checks import assert_exact, integer_rows, random_rows
 
@@ -127,6 +127,20 @@ def test_true_draws_a_bar_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     assert STAGE in output.err
     assert "100%" in output.err
     assert output.err.endswith("\n")
+
+
+@pytest.mark.usefixtures("bars_at_once")
+def test_the_bar_of_a_search_says_how_much_memory_it_takes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    knn_graph(random_rows(3000, 384), 10, progress=True)
+    # 3000 rows of 384 bytes of codes, 32 for each of 10 neighbours, and 64: 2.2 MiB.
+    assert f"{STAGE} (needs 2 MiB): " in capsys.readouterr().err
+
+
+def test_sizes_are_told_in_units_that_read_well() -> None:
+    assert as_size(230_400_000) == "220 MiB"
+    assert as_size(2 * 2**30 + 2**29) == "2.5 GiB"
 
 
 @pytest.mark.usefixtures("bars_at_once")

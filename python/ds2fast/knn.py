@@ -82,7 +82,9 @@ def knn_graph(
     norms = _core.row_norms(rows, num_threads)
     _refuse_unusable_rows(rows, norms)
     needed = search_memory(len(rows), rows.shape[1], width)
-    with reporter.stage("k-NN graph", unit="pair blocks", note=as_size(needed)) as report:
+    with reporter.stage(
+        "k-NN graph", unit="pair blocks", note=f"needs {as_size(needed)}"
+    ) as report:
         indices, similarities = _core.exact_knn(rows, norms, width, num_threads, report)
     return KnnGraph(indices, similarities, method="exact", recall=1.0)
 

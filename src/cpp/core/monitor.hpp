@@ -23,25 +23,23 @@ class SilentMonitor final : public Monitor {
   void poll(std::size_t /*done*/, std::size_t /*total*/) override {}
 };
 
-/// One phase of a kernel that has several: its tasks count from `first`, each as one unit of
-/// `total`; a phase that is a small share of the work stands still at `first` (it is polled, so
-/// that it can be stopped).
+/// One phase of a kernel that has several: of the kernel's `total` units it is those from `first`
+/// to `first + share`, whatever it counts itself. A phase that is a small part of the work has a
+/// share of 0: it is polled, so that it can be stopped, and the count stands still.
 class PhaseMonitor final : public Monitor {
  public:
-  enum class Counts { kTasks, kNothing };
+  PhaseMonitor(Monitor& inner, std::size_t first, std::size_t share, std::size_t total)
+      : inner_(inner), first_(first), share_(share), total_(total) {}
 
-  PhaseMonitor(Monitor& inner, std::size_t first, std::size_t total, Counts counts)
-      : inner_(inner), first_(first), total_(total), counts_(counts) {}
-
-  void poll(std::size_t done, std::size_t /*total*/) override {
-    inner_.poll(first_ + (counts_ == Counts::kTasks ? done : 0), total_);
+  void poll(std::size_t done, std::size_t of) override {
+    inner_.poll(first_ + (of == 0 ? 0 : share_ * done / of), total_);
   }
 
  private:
   Monitor& inner_;
   std::size_t first_;
+  std::size_t share_;
   std::size_t total_;
-  Counts counts_;
 };
 
 }  // namespace ds2fast

@@ -145,15 +145,14 @@ void rank_candidates(Reservoirs& reservoirs, const ExactRanking& ranking, std::s
 
 void exact_search(const RowSource& rows, VectorView<const double> norms, std::size_t num_threads,
                   Monitor& monitor, MatrixView<std::int32_t> ids, MatrixView<float> similarities) {
-  PhaseMonitor unknown(monitor, 0, 1, PhaseMonitor::Counts::kNothing);
-  Copies copies = find_copies(rows, norms, ids.cols, unknown);
+  // Pairs of blocks as if no row had copies: how many have is not known before the first poll.
+  const std::size_t total = choose_blocks(rows.num_rows(), rows.depth(), num_threads).num_pairs();
+  PhaseMonitor packing(monitor, 0, 0, total + 1);
+  PhaseMonitor multiplying(monitor, 0, total, total + 1);
+  PhaseMonitor ranking_candidates(monitor, total, 0, total + 1);
+  Copies copies = find_copies(rows, norms, ids.cols, packing);
   const std::size_t num_rows = copies.searched.size();
   const Blocks blocks = choose_blocks(num_rows, rows.depth(), num_threads);
-  const std::size_t num_pairs = blocks.count() * (blocks.count() + 1) / 2;
-  PhaseMonitor packing(monitor, 0, num_pairs + 1, PhaseMonitor::Counts::kNothing);
-  PhaseMonitor multiplying(monitor, 0, num_pairs + 1, PhaseMonitor::Counts::kTasks);
-  PhaseMonitor ranking_candidates(monitor, num_pairs, num_pairs + 1,
-                                  PhaseMonitor::Counts::kNothing);
   order_near_first(rows, norms, num_threads, packing, copies.searched);
   const VectorView<const std::int32_t> order{copies.searched.data(), num_rows};
   auto quantised = std::make_unique<const QuantisedRows>(rows, norms, order, num_threads, packing);
@@ -161,14 +160,14 @@ void exact_search(const RowSource& rows, VectorView<const double> norms, std::si
   Reservoirs reservoirs(num_rows, ids.cols, rows.depth(), quantised->depth(), ranking,
                         rows.kernels());
   raise_first_thresholds(*quantised, rows.kernels(), ids.cols, num_threads, packing, reservoirs);
-  Workers workers = make_workers(std::min(num_threads, num_pairs), rows.depth());
+  Workers workers = make_workers(std::min(num_threads, blocks.num_pairs()), rows.depth());
   const PairFilter filter(*quantised, rows.kernels());
   multiply_all_pairs(TileDriver(filter, num_rows, reservoirs), blocks, workers, multiplying);
   quantised.reset();  // the results take its place in memory
   const Results results{ids, similarities};
   rank_candidates(reservoirs, ranking, num_rows, workers, ranking_candidates, results);
   fill_in_copies(copies, ranking, ids, similarities);
-  monitor.poll(num_pairs + 1, num_pairs + 1);
+  monitor.poll(total + 1, total + 1);
 }
 
 }  // namespace ds2fast::knn
