@@ -90,13 +90,13 @@ class Search:
 
 def main() -> None:
     arguments = parse_arguments()
+    pool, origin = make_pool(arguments)  # first: that it is missing must not be found at the end
     program = arguments.program or build()
     result: Json = {"benchmark": "roofline", "machine": this_machine(), "load": os.getloadavg()[0]}
     print(describe_machine(result["machine"], result["load"]), flush=True)
     with pinned_to(arguments.threads):
         native = measure(program, arguments.threads, arguments.seconds, arguments.repeats)
     print(f"\n{describe_peaks(native)}\n\n{describe_tiles(native)}", flush=True)
-    pool, origin = make_pool(arguments)
     searches = [
         measure_search(arguments, program, native, pool, threads)
         for threads in thread_counts(arguments.threads)

@@ -60,8 +60,8 @@ def knn_graph(
 
     Notes
     -----
-    Memory beyond the input, results included: at most `search_memory(N, d, k)` bytes resident, and
-    some megabytes. The progress bar says how much that is before the search begins.
+    Memory beyond the input, results included: at most N·(d + 32·k + 64) bytes resident, some
+    200·d bytes a thread and some megabytes. The progress bar shows how much that is.
 
     Copies cost nothing: of rows that are byte for byte the same, k + 1 are searched. Thousands of
     rows that are nearly the same (cosines that differ by less than an int8 product can tell, some
@@ -83,16 +83,17 @@ def knn_graph(
     _refuse_unusable_rows(rows, norms)
     needed = search_memory(len(rows), rows.shape[1], width)
     with reporter.stage(
-        "k-NN graph", unit="pair blocks", note=f"needs {as_size(needed)}"
+        "k-NN graph", unit=" pair blocks", note=f"needs {as_size(needed)}"
     ) as report:
         indices, similarities = _core.exact_knn(rows, norms, width, num_threads, report)
     return KnnGraph(indices, similarities, method="exact", recall=1.0)
 
 
 def search_memory(num_rows: int, depth: int, k: int) -> int:
-    """Bytes that an exact search takes beyond its input: N·(d + 32·k + 64).
+    """Bytes that an exact search takes beyond its input, but for what a thread works with.
 
-    The codes of the first pass are d bytes a row; candidates, results and all else are the rest.
+    N·(d + 32·k + 64): the codes of the first pass are d bytes a row; candidates, results and all
+    else are the rest.
 
     Examples
     --------

@@ -20,7 +20,7 @@ constexpr std::size_t kMaxDepth = std::size_t{1} << 16;
 /// threads and the order of work. Each pair is multiplied once, in int8, and feeds both its rows;
 /// candidates that the bound of the error cannot rule out are ranked in float64.
 /// Memory beyond rows and norms, results included: at most N (d + 32 k + 64) bytes (d rounded up to
-/// whole groups of codes) and some megabytes.
+/// whole groups of codes), some 200 d bytes a thread and some megabytes.
 void exact_search(const RowSource& rows, VectorView<const double> norms, std::size_t num_threads,
                   Monitor& monitor, MatrixView<std::int32_t> ids, MatrixView<float> similarities);
 
