@@ -81,11 +81,11 @@ def _constant_rows() -> Pool:
 
 FLOAT_POOLS: dict[str, Callable[[], Pool]] = {
     **{
-        f"depth {depth}": lambda depth=depth: (random_rows(130, depth), 10)  # type: ignore[misc]
+        f"depth {depth}": lambda depth=depth: (random_rows(130, depth), 10)  # type: ignore[misc]  # mypy infers no lambda with a default
         for depth in (1, 2, 15, 16, 17, 64, 100, 383, 1025)
     },
     **{
-        f"{num_rows} rows": lambda num_rows=num_rows: (  # type: ignore[misc]
+        f"{num_rows} rows": lambda num_rows=num_rows: (  # type: ignore[misc]  # mypy infers no lambda with a default
             random_rows(num_rows, 20),
             min(10, num_rows - 1),
         )

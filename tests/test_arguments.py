@@ -84,7 +84,7 @@ def test_what_is_no_share_is_refused(value: Any) -> None:
 
 def test_a_share_of_the_wrong_type_is_a_type_error() -> None:
     with pytest.raises(InputTypeError, match=r"^fraction: expected a number, got '10%'$"):
-        as_share("10%", "fraction")  # type: ignore[arg-type]
+        as_share("10%", "fraction")  # type: ignore[arg-type]  # the wrong type is the test
 
 
 def test_nulls_become_nan_where_they_are_taken() -> None:

@@ -76,7 +76,7 @@ def test_k_may_be_a_numpy_integer() -> None:
     graph = random_graph(20, 5)
     narrow = np.int64(2)
     np.testing.assert_array_equal(
-        long_tail_scores(graph, k=narrow),  # type: ignore[arg-type]
+        long_tail_scores(graph, k=narrow),  # type: ignore[arg-type]  # NumPy integers count
         long_tail_scores(graph, k=2),
     )
 

@@ -83,7 +83,9 @@ def test_an_unknown_level_is_an_error_that_names_the_known_ones(
 ) -> None:
     monkeypatch.setenv("DS2FAST_SIMD", wanted)
     known = ", ".join(_core.simd_levels())
-    expected = rf"^DS2FAST_SIMD: expected one of the levels that run here \({known}\), got '{wanted}'$"  # fmt: skip  # noqa: E501
+    expected = (
+        rf"^DS2FAST_SIMD: expected one of the levels that run here \({known}\), got '{wanted}'$"
+    )
     with pytest.raises(ValueError, match=expected):
         search(random_rows(20, 4), 3)
 

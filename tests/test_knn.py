@@ -38,7 +38,8 @@ def test_neighbours_of_four_directions_by_hand() -> None:
 def test_ties_break_to_the_smaller_index() -> None:
     rows = [[1, 0], [0, 1], [1, 0], [0, 2], [4, 0], [1, 0]]
     graph = knn_graph(rows, k=3, progress=False)
-    assert graph.indices.tolist() == [[2, 4, 5], [3, 0, 2], [0, 4, 5], [1, 0, 2], [0, 2, 5], [0, 2, 4]]  # fmt: skip  # noqa: E501
+    expected = [[2, 4, 5], [3, 0, 2], [0, 4, 5], [1, 0, 2], [0, 2, 5], [0, 2, 4]]
+    assert graph.indices.tolist() == expected
     assert graph.similarities[1].tolist() == [1.0, 0.0, 0.0]
 
 
@@ -85,7 +86,7 @@ def test_ten_neighbours_unless_asked_otherwise() -> None:
 
 def test_k_may_be_a_numpy_integer() -> None:
     rows = random_rows(20, 4)
-    assert knn_graph(rows, np.int16(3), progress=False).k == 3  # type: ignore[arg-type]
+    assert knn_graph(rows, np.int16(3), progress=False).k == 3  # type: ignore[arg-type]  # NumPy integers count
 
 
 def test_reads_embeddings_of_ours() -> None:
@@ -265,6 +266,6 @@ def test_a_programming_error_in_the_binding_is_an_error_not_a_crash() -> None:
     with pytest.raises(ValueError, match="threads >= 1"):
         _core.exact_knn(rows, norms, 2, 0)
     with pytest.raises(TypeError):  # the binding converts nothing behind the caller's back
-        _core.exact_knn(rows.astype(np.float64), norms, 2, 1)  # type: ignore[arg-type]
+        _core.exact_knn(rows.astype(np.float64), norms, 2, 1)  # type: ignore[arg-type]  # the wrong type is the test
     with pytest.raises(TypeError):
         _core.exact_knn(np.asfortranarray(rows), norms, 2, 1)

@@ -430,7 +430,7 @@ def hub(tiny: TinyEncoder, hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(copy, template, raising=False)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield handler.asked  # type: ignore[attr-defined]
+        yield handler.asked  # type: ignore[attr-defined]  # set on the class above
         server.shutdown()
         thread.join()
 

@@ -107,7 +107,7 @@ def test_a_callable_that_raised_is_not_called_again(monkeypatch: pytest.MonkeyPa
 
 def test_a_callable_of_other_arguments_is_an_error_of_the_callers() -> None:
     with pytest.raises(TypeError, match="positional argument"):
-        knn_graph(random_rows(50, 4), 5, progress=lambda done: None)  # type: ignore[arg-type]
+        knn_graph(random_rows(50, 4), 5, progress=lambda done: None)  # type: ignore[arg-type]  # the test
 
 
 # --- The bar --------------------------------------------------------------------------------------

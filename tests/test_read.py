@@ -465,7 +465,7 @@ def test_id_that_no_row_has() -> None:
     with pytest.raises(InputError, match="id: expected a field of the rows, got 'key'"):
         read([{"text": "a"}], scores=None, id="key")
     with pytest.raises(InputTypeError, match="id: expected a field name or None, got int"):
-        read([{"text": "a"}], scores=None, id=3)  # type: ignore[arg-type]
+        read([{"text": "a"}], scores=None, id=3)  # type: ignore[arg-type]  # the wrong type is the test
     assert read([{"text": "a"}, {"text": "b", "id": 7}], scores=None, id="id").ids == [None, 7]
 
 

@@ -179,7 +179,7 @@ def test_unreadable_text_argument(text: str) -> None:
 
 def test_text_argument_of_another_type() -> None:
     with pytest.raises(InputTypeError, match=r"text: expected a field name.*got int"):
-        TextRenderer(3)  # type: ignore[arg-type]
+        TextRenderer(3)  # type: ignore[arg-type]  # the wrong type is the test
 
 
 def test_a_format_string_that_does_not_fit_names_the_row() -> None:

@@ -142,7 +142,7 @@ def test_num_levels_itself_is_checked() -> None:
     with pytest.raises(InputError, match="num_levels: expected at most 64, got 65"):
         map_scores([0, 1], num_levels=65)
     with pytest.raises(InputTypeError, match=r"num_levels: expected an integer, got 6\.0"):
-        map_scores([0, 1], num_levels=6.0)  # type: ignore[arg-type]
+        map_scores([0, 1], num_levels=6.0)  # type: ignore[arg-type]  # the wrong type is the test
     with pytest.raises(InputTypeError, match="num_levels: expected an integer, got True"):
         map_scores([0, 1], num_levels=True)
 

@@ -94,7 +94,9 @@ def test_long_tail_scores_are_compared_as_they_came() -> None:
 
 
 def test_n_may_be_a_numpy_integer() -> None:
-    assert dual_sort([1, 2, 3], [0.1] * 3, np.int32(2)).tolist() == [2, 1]  # type: ignore[arg-type]
+    two = np.int32(2)
+    best = dual_sort([1, 2, 3], [0.1] * 3, two)  # type: ignore[arg-type]  # NumPy integers count
+    assert best.tolist() == [2, 1]
 
 
 BAD_ARGUMENTS: list[tuple[str, dict[str, Any], type[Ds2fastError], str]] = [

@@ -128,7 +128,6 @@ def _can_be_read_in_place(array: npt.NDArray[Any]) -> bool:
     size = array.itemsize
     return (
         array.dtype in (np.float32, np.float16)
-        and array.dtype.isnative
         and (array.strides[1] == size or array.shape[1] == 1)
         and array.strides[0] % size == 0
         and array.flags.aligned

@@ -232,16 +232,56 @@ TEST(a_search_can_be_stopped_at_work) {
                std::runtime_error);
 }
 
-/// Cosines of row 0 with all rows, in float64 as the search ranks by them.
-std::vector<double> cosines_of_first(const Pool& pool, const std::vector<double>& norms) {
-  const simd::KernelTable& kernels = simd::kernels(simd::Level::kBaseline);
-  std::vector<double> cosines(pool.n);
-  for (std::size_t other = 0; other < pool.n; ++other) {
-    const double dot = kernels.exact_dot(pool.view().row(0), pool.view().row(other), pool.d);
-    cosines[other] = dot / (norms[0] * norms[other]);
+/// The reservoir of row 0, fed by hand.
+class FirstRow {
+ public:
+  FirstRow(const Pool& pool, std::size_t k)
+      : rows_(pool.view(), simd::kernels(simd::Level::kBaseline)),
+        norms_(norms_of(rows_)),
+        order_(pool.n),
+        ranking_(rows_, {norms_.data(), pool.n}, {order_.data(), pool.n}),
+        reservoirs_(pool.n, k, pool.d, 4, ranking_, rows_.kernels()),
+        desk_(ranking_.make_desk()) {
+    std::iota(order_.begin(), order_.end(), 0);
   }
-  return cosines;
-}
+
+  /// As the search ranks by it.
+  double cosine(std::size_t other) const {
+    const float* row = rows_.read(0, nullptr);
+    const float* other_row = rows_.read(other, nullptr);
+    return rows_.kernels().exact_dot(row, other_row, rows_.depth()) / (norms_[0] * norms_[other]);
+  }
+
+  void offer(std::size_t other, float lower, float upper) {
+    if (upper >= *reservoirs_.thresholds(0)) {
+      reservoirs_.push(0, static_cast<std::int32_t>(other), {lower, upper}, desk_);
+    }
+  }
+
+  std::vector<std::int32_t> nearest() {
+    reservoirs_.finish(0, desk_);
+    std::vector<std::int32_t> ids;
+    for (const knn::RankedNeighbour& neighbour : desk_.nearest) {
+      ids.push_back(neighbour.id);
+    }
+    return ids;
+  }
+
+ private:
+  static std::vector<double> norms_of(const knn::RowSource& rows) {
+    std::vector<double> norms(rows.num_rows());
+    SilentMonitor monitor;
+    knn::row_norms(rows, 1, monitor, {norms.data(), norms.size()});
+    return norms;
+  }
+
+  knn::RowSource rows_;
+  std::vector<double> norms_;
+  std::vector<std::int32_t> order_;
+  knn::ExactRanking ranking_;
+  knn::Reservoirs reservoirs_;
+  knn::ExactRanking::Desk desk_;
+};
 
 /// Rows at growing angles to row 0: row i is its i-th neighbour.
 Pool fan(std::size_t n) {
@@ -261,34 +301,19 @@ TEST(bounds_that_are_as_wrong_as_they_may_be_lose_no_neighbour) {
   constexpr std::size_t k = 5;
   constexpr double kWidth = 0.002;
   const Pool pool = fan(kRows);
-  std::vector<double> norms(kRows);
-  std::vector<std::int32_t> order(kRows);
-  std::iota(order.begin(), order.end(), 0);
-  SilentMonitor monitor;
-  const knn::RowSource rows(pool.view(), simd::kernels(simd::Level::kBaseline));
-  knn::row_norms(rows, 1, monitor, {norms.data(), kRows});
-  const std::vector<double> cosines = cosines_of_first(pool, norms);
-  const knn::ExactRanking ranking(rows, {norms.data(), kRows}, {order.data(), kRows});
-  knn::Reservoirs reservoirs(kRows, k, 2, 4, ranking, rows.kernels());
-  knn::ExactRanking::Desk desk = ranking.make_desk();
-  const auto push = [&](std::size_t other, double below, double above) {
-    const knn::Bounds bounds{std::nextafter(static_cast<float>(cosines[other] - below), -2.0F),
-                             std::nextafter(static_cast<float>(cosines[other] + above), 2.0F)};
-    if (bounds.upper >= *reservoirs.thresholds(0)) {
-      reservoirs.push(0, static_cast<std::int32_t>(other), bounds, desk);
-    }
+  FirstRow first(pool, k);
+  const auto offer = [&](std::size_t other, double below, double above) {
+    const double cosine = first.cosine(other);
+    first.offer(other, std::nextafter(static_cast<float>(cosine - below), -2.0F),
+                std::nextafter(static_cast<float>(cosine + above), 2.0F));
   };
   for (std::size_t other = kRows - 1; other > k; --other) {
-    push(other, 0.0, kWidth);
+    offer(other, 0.0, kWidth);
   }
   for (std::size_t other = 1; other <= k; ++other) {
-    push(other, kWidth, 0.0);
+    offer(other, kWidth, 0.0);
   }
-  reservoirs.finish(0, desk);
-  CHECK(desk.nearest.size() == k);
-  for (std::size_t place = 0; place < k; ++place) {
-    CHECK(desk.nearest[place].id == static_cast<std::int32_t>(place + 1));
-  }
+  CHECK((first.nearest() == std::vector<std::int32_t>{1, 2, 3, 4, 5}));
 }
 
 TEST(bounds_that_lie_on_a_step_and_tie_lose_no_neighbour) {
@@ -302,22 +327,11 @@ TEST(bounds_that_lie_on_a_step_and_tie_lose_no_neighbour) {
     }
   }
   std::copy_n(std::vector<float>{1.0F, 0.0F, 0.0F, 0.0F}.begin(), 4, pool.values.begin());
-  const std::vector<double> norms(kRows, 1.0);
-  std::vector<std::int32_t> order(kRows);
-  std::iota(order.begin(), order.end(), 0);
-  const knn::RowSource rows(pool.view(), simd::kernels(simd::Level::kBaseline));
-  const knn::ExactRanking ranking(rows, {norms.data(), kRows}, {order.data(), kRows});
-  knn::Reservoirs reservoirs(kRows, k, 4, 4, ranking, rows.kernels());
-  knn::ExactRanking::Desk desk = ranking.make_desk();
+  FirstRow first(pool, k);
   for (std::size_t other = kRows - 1; other > 0; --other) {
-    if (0.5F >= *reservoirs.thresholds(0)) {
-      reservoirs.push(0, static_cast<std::int32_t>(other), {0.5F, 0.5F}, desk);
-    }
+    first.offer(other, 0.5F, 0.5F);
   }
-  reservoirs.finish(0, desk);
-  for (std::size_t place = 0; place < k; ++place) {
-    CHECK(desk.nearest[place].id == static_cast<std::int32_t>(place + 1));
-  }
+  CHECK((first.nearest() == std::vector<std::int32_t>{1, 2, 3, 4, 5}));
 }
 
 TEST(cosines_within_one_step_lose_no_neighbour) {
@@ -331,28 +345,14 @@ TEST(cosines_within_one_step_lose_no_neighbour) {
     pool.values[2 * i] = static_cast<float>(std::cos(angle));
     pool.values[2 * i + 1] = static_cast<float>(std::sin(angle));
   }
-  std::vector<double> norms(kRows);
-  std::vector<std::int32_t> order(kRows);
-  std::iota(order.begin(), order.end(), 0);
-  SilentMonitor monitor;
-  const knn::RowSource rows(pool.view(), simd::kernels(simd::Level::kBaseline));
-  knn::row_norms(rows, 1, monitor, {norms.data(), kRows});
-  const std::vector<double> cosines = cosines_of_first(pool, norms);
-  const Graph expected = brute_force_in_float64(pool, k);
-  const knn::ExactRanking ranking(rows, {norms.data(), kRows}, {order.data(), kRows});
-  knn::Reservoirs reservoirs(kRows, k, 2, 4, ranking, rows.kernels());
-  knn::ExactRanking::Desk desk = ranking.make_desk();
+  FirstRow first(pool, k);
   for (std::size_t other = kRows - 1; other > 0; --other) {
-    const auto cosine = static_cast<float>(cosines[other]);
-    const knn::Bounds bounds{std::nextafter(cosine, -2.0F), std::nextafter(cosine, 2.0F)};
-    if (bounds.upper >= *reservoirs.thresholds(0)) {
-      reservoirs.push(0, static_cast<std::int32_t>(other), bounds, desk);
-    }
+    const auto cosine = static_cast<float>(first.cosine(other));
+    first.offer(other, std::nextafter(cosine, -2.0F), std::nextafter(cosine, 2.0F));
   }
-  reservoirs.finish(0, desk);
-  for (std::size_t place = 0; place < k; ++place) {
-    CHECK(desk.nearest[place].id == expected.ids[place]);
-  }
+  std::vector<std::int32_t> expected = brute_force_in_float64(pool, k).ids;
+  expected.resize(k);  // of row 0
+  CHECK(first.nearest() == expected);
 }
 
 TEST(first_thresholds_lie_below_the_kth_cosine) {

@@ -164,7 +164,7 @@ def made_directory(directory: Path) -> Iterator[None]:
         except OSError as error:
             raise _unwritable(directory, error) from error
         yield
-    except BaseException:  # also Ctrl-C
+    except BaseException:  # also Ctrl-C: a folder made for nothing goes again
         with suppress(OSError):
             for place in missing:
                 place.rmdir()

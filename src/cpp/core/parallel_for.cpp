@@ -33,7 +33,7 @@ class Crew {
         done_.fetch_add(1, std::memory_order_relaxed);
         after_task();
       }
-    } catch (...) {
+    } catch (...) {  // whatever it is, the calling thread rethrows it
       fail(std::current_exception());
     }
   }
@@ -114,7 +114,7 @@ void parallel_for(std::size_t num_tasks, std::size_t num_threads, Monitor& monit
     }
     try {
       monitor.poll(crew.done(), num_tasks);
-    } catch (...) {
+    } catch (...) {  // the monitor's: rethrown below, once all threads have ended
       crew.fail(std::current_exception());
     }
   }
