@@ -26,6 +26,33 @@ def exact_knn(
     threads: int,
     progress: Report | None = None,
 ) -> tuple[IdArray, FloatArray]: ...
+class Encoder:
+    def __init__(
+        self,
+        words: FloatArray,
+        positions: FloatArray,
+        token_type: FloatArray,
+        norm: tuple[FloatArray, FloatArray],
+        distances: FloatArray,
+        *,
+        num_heads: int,
+        inner: int,
+        epsilon: float,
+        activation: str,
+        pooling: str,
+        precision: str,
+    ) -> None: ...
+    def add_layer(
+        self,
+        linears: list[tuple[FloatArray, FloatArray]],
+        norms: list[tuple[FloatArray, FloatArray]],
+    ) -> None: ...
+    def encode(
+        self, ids: IdArray, offsets: IntArray, threads: int, progress: Report | None = None
+    ) -> FloatArray: ...
+    @property
+    def is_native(self) -> bool: ...
+
 def long_tail_scores(
     similarities: FloatArray, k: int, threads: int, progress: Report | None = None
 ) -> FloatArray: ...
@@ -55,3 +82,13 @@ def simifeat_votes(
     threads: int,
     progress: Report | None = None,
 ) -> tuple[IdArray, IdArray, IdArray]: ...
+def gather_mean(
+    table: FloatArray,
+    row_of_token: IdArray,
+    weights: FloatArray,
+    ids: IdArray,
+    offsets: IntArray,
+    fallback: FloatArray,
+    threads: int,
+    progress: Report | None = None,
+) -> FloatArray: ...
