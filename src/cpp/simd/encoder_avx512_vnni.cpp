@@ -53,6 +53,14 @@ __attribute__((noinline)) void byte_products(const std::uint8_t* rows, std::size
   }
 }
 
+void prepare(const float* rows, std::size_t num_rows, std::size_t depth,
+             const PreparedRows& prepared) {
+  prepare_codes(rows, num_rows, depth, prepared, 0, [](std::uint8_t* to, Ints codes) {
+    const __m128i bytes = _mm512_cvtepi32_epi8(reinterpret_cast<__m512i>(codes));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
+  });
+}
+
 void multiply(const PreparedRows& rows, const PanelView& weights, ProductSize size, Finish finish,
               float* output) {
   multiply_codes(rows, weights, size, finish, output, byte_products);
@@ -61,7 +69,7 @@ void multiply(const PreparedRows& rows, const PanelView& weights, ProductSize si
 }  // namespace
 
 ProductKernels avx512_vnni_products() {
-  return {&prepare_codes<0>, &multiply};
+  return {&prepare, &multiply};
 }
 
 }  // namespace ds2fast::simd

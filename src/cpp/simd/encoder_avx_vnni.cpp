@@ -66,6 +66,19 @@ void byte_products(const std::uint8_t* rows, std::size_t depth, const std::int8_
   }
 }
 
+void prepare(const float* rows, std::size_t num_rows, std::size_t depth,
+             const PreparedRows& prepared) {
+  // The lowest byte of each lane, side by side in the lowest four bytes of both halves.
+  const __m256i lowest = _mm256_set1_epi32(0x0C080400);
+  prepare_codes(rows, num_rows, depth, prepared, 0, [=](std::uint8_t* to, Ints codes) {
+    const __m256i halves = _mm256_shuffle_epi8(reinterpret_cast<__m256i>(codes), lowest);
+    const int first = _mm256_extract_epi32(halves, 0);
+    const int second = _mm256_extract_epi32(halves, 4);
+    __builtin_memcpy(to, &first, sizeof first);
+    __builtin_memcpy(to + 4, &second, sizeof second);
+  });
+}
+
 void multiply(const PreparedRows& rows, const PanelView& weights, ProductSize size, Finish finish,
               float* output) {
   multiply_codes(rows, weights, size, finish, output, byte_products);
@@ -74,7 +87,7 @@ void multiply(const PreparedRows& rows, const PanelView& weights, ProductSize si
 }  // namespace
 
 ProductKernels avx_vnni_products() {
-  return {&prepare_codes<0>, &multiply};
+  return {&prepare, &multiply};
 }
 
 }  // namespace ds2fast::simd

@@ -102,11 +102,15 @@ struct AttentionRoom {
 };
 
 inline void pack_keys(const AttentionHead& head, const AttentionRoom& room) {
-  for (std::size_t j = 0; j < room.padded; ++j) {
-    float* panel = room.keys + j / kPanelColumns * kPanelColumns * head.depth + j % kPanelColumns;
-    const float* key = head.keys + j * head.stride;
-    for (std::size_t d = 0; d < head.depth; ++d) {
-      panel[d * kPanelColumns] = j < head.length ? key[d] : 0.0F;
+  for (std::size_t first = 0; first < room.padded; first += kPanelColumns) {
+    float* panel = room.keys + first * head.depth;
+    const std::size_t rest = head.length - first;
+    const std::size_t count = rest < kPanelColumns ? rest : kPanelColumns;
+    for (std::size_t j = 0; j < count; ++j) {
+      const float* key = head.keys + (first + j) * head.stride;
+      for (std::size_t d = 0; d < head.depth; ++d) {
+        panel[d * kPanelColumns + j] = key[d];
+      }
     }
   }
 }

@@ -19,7 +19,6 @@ namespace {
 constexpr std::size_t kLanes = DS2FAST_LANES;
 typedef float Floats __attribute__((vector_size(DS2FAST_LANES * 4)));
 typedef std::int32_t Ints __attribute__((vector_size(DS2FAST_LANES * 4)));
-typedef std::uint8_t Bytes __attribute__((vector_size(DS2FAST_LANES)));
 
 inline Floats load(const float* from) {
   Floats values;
@@ -65,26 +64,28 @@ inline Floats floats_of(Ints bits) {
   return values;
 }
 
+typedef float Quarter __attribute__((vector_size(16)));
+
 inline float sum_of(Floats values) {
-  float lanes[kLanes];
-  __builtin_memcpy(lanes, &values, sizeof lanes);
-  for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
-    for (std::size_t i = 0; i < half; ++i) {
-      lanes[i] += lanes[i + half];
-    }
+  Quarter parts[kLanes / 4];
+  __builtin_memcpy(parts, &values, sizeof parts);
+  for (std::size_t i = 1; i < kLanes / 4; ++i) {
+    parts[0] += parts[i];
   }
-  return lanes[0];
+  return (parts[0][0] + parts[0][2]) + (parts[0][1] + parts[0][3]);
+}
+
+inline float larger(float a, float b) {
+  return a > b ? a : b;
 }
 
 inline float largest_of(Floats values) {
-  float lanes[kLanes];
-  __builtin_memcpy(lanes, &values, sizeof lanes);
-  for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
-    for (std::size_t i = 0; i < half; ++i) {
-      lanes[i] = lanes[i] > lanes[i + half] ? lanes[i] : lanes[i + half];
-    }
+  Quarter parts[kLanes / 4];
+  __builtin_memcpy(parts, &values, sizeof parts);
+  for (std::size_t i = 1; i < kLanes / 4; ++i) {
+    parts[0] = parts[0] > parts[i] ? parts[0] : parts[i];
   }
-  return lanes[0];
+  return larger(larger(parts[0][0], parts[0][2]), larger(parts[0][1], parts[0][3]));
 }
 
 // Adding it and taking it off again rounds a float below 2^22 to the nearest integer, which then
@@ -127,8 +128,9 @@ inline Floats gelu_tanh(Floats x) {
   return x * (twice < 0.0F ? small : all(1.0F)) / (small + 1.0F);
 }
 
-inline Floats finished(Floats value, Finish finish, const float* output) {
-  switch (finish) {
+template <Finish kFinish>
+inline Floats finished(Floats value, const float* output) {
+  switch (kFinish) {
     case Finish::kAdd:
       return value + load(output);
     case Finish::kGelu:
@@ -152,29 +154,48 @@ struct Block {
   float* output;
 };
 
-/// Adds the biases to a block of products, (8, 48) float32, and finishes them.
-inline void finish_floats(const float* products, const float* biases, const Block& block) {
+/// Stores finished(value(row, column)) in the block.
+template <Finish kFinish, typename Value>
+inline void store_finished(const Block& block, const Value& value) {
   for (std::size_t r = 0; r < block.rows; ++r) {
     float* output = block.output + r * block.stride;
     for (std::size_t c = 0; c < block.columns; c += kLanes) {
-      const Floats value = load(products + r * kPanelColumns + c) + load(biases + c);
-      store(output + c, finished(value, block.finish, output + c));
+      store(output + c, finished<kFinish>(value(r, c), output + c));
     }
   }
+}
+
+template <typename Value>
+inline void store_block(const Block& block, const Value& value) {
+  switch (block.finish) {
+    case Finish::kStore:
+      return store_finished<Finish::kStore>(block, value);
+    case Finish::kAdd:
+      return store_finished<Finish::kAdd>(block, value);
+    case Finish::kGelu:
+      return store_finished<Finish::kGelu>(block, value);
+    case Finish::kGeluTanh:
+      return store_finished<Finish::kGeluTanh>(block, value);
+    case Finish::kRelu:
+      return store_finished<Finish::kRelu>(block, value);
+  }
+}
+
+/// Adds the biases to a block of products, (8, 48) float32, and finishes them.
+inline void finish_floats(const float* products, const float* biases, const Block& block) {
+  store_block(block, [=](std::size_t r, std::size_t c) {
+    return load(products + r * kPanelColumns + c) + load(biases + c);
+  });
 }
 
 /// Likewise for products of codes, int32: (sum - zero * code sum) * row scale * column scale.
 inline void finish_codes(const std::int32_t* products, const float* row_scales,
                          const std::int32_t* zeros, const PanelView& panel, const Block& block) {
-  for (std::size_t r = 0; r < block.rows; ++r) {
-    float* output = block.output + r * block.stride;
-    for (std::size_t c = 0; c < block.columns; c += kLanes) {
-      const Ints sum = load(products + r * kPanelColumns + c) - load(panel.code_sums + c) * zeros[r];
-      const Floats scale = load(panel.scales + c) * row_scales[r];
-      const Floats value = __builtin_convertvector(sum, Floats) * scale + load(panel.biases + c);
-      store(output + c, finished(value, block.finish, output + c));
-    }
-  }
+  store_block(block, [=](std::size_t r, std::size_t c) {
+    const Ints sum = load(products + r * kPanelColumns + c) - load(panel.code_sums + c) * zeros[r];
+    const Floats scale = load(panel.scales + c) * row_scales[r];
+    return __builtin_convertvector(sum, Floats) * scale + load(panel.biases + c);
+  });
 }
 
 /// Calls visit(panel, first row, block) for all blocks of a product, panel by panel: a panel stays
@@ -197,11 +218,12 @@ inline PanelView panel_at(const PanelView& weights, std::size_t panel) {
   return {nullptr, weights.biases + column, weights.scales + column, weights.code_sums + column};
 }
 
-/// Codes of rows in 0..255 around a zero of their own; `kCodeShift` is taken off zero and codes
-/// where a unit multiplies signed bytes.
-template <std::int32_t kCodeShift>
+/// Codes of rows in 0..255 around a zero of their own; `shift` is taken off zero and codes where a
+/// unit multiplies signed bytes. store_bytes(to, codes) stores the lowest byte of each lane.
+template <typename StoreBytes>
 inline void prepare_codes(const float* rows, std::size_t num_rows, std::size_t depth,
-                          const PreparedRows& prepared) {
+                          const PreparedRows& prepared, std::int32_t shift,
+                          const StoreBytes& store_bytes) {
   auto* codes = static_cast<std::uint8_t*>(prepared.values);
   for (std::size_t r = 0; r < num_rows; ++r) {
     const float* row = rows + r * depth;
@@ -220,12 +242,10 @@ inline void prepare_codes(const float* rows, std::size_t num_rows, std::size_t d
       // In 0..255 but for rounding: the sum of two roundings may miss by one.
       Floats code = load(row + k) * inverse + zero;
       code = smaller(larger(code, Floats{}), all(255.0F)) + kRounder;
-      const Ints shifted = bits_of(code) - kCodeShift;
-      const Bytes bytes = __builtin_convertvector(shifted, Bytes);
-      __builtin_memcpy(codes + r * depth + k, &bytes, sizeof bytes);
+      store_bytes(codes + r * depth + k, bits_of(code) - shift);
     }
     prepared.scales[r] = scale;
-    prepared.zeros[r] = static_cast<std::int32_t>(zero[0]) - kCodeShift;
+    prepared.zeros[r] = static_cast<std::int32_t>(zero[0]) - shift;
   }
 }
 

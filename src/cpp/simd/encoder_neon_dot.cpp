@@ -49,6 +49,16 @@ void byte_products(const std::uint8_t* rows, std::size_t depth, const std::int8_
   }
 }
 
+void prepare(const float* rows, std::size_t num_rows, std::size_t depth,
+             const PreparedRows& prepared) {
+  prepare_codes(rows, num_rows, depth, prepared, kShift, [](std::uint8_t* to, Ints codes) {
+    const uint16x4_t halves = vmovn_u32(reinterpret_cast<uint32x4_t>(codes));
+    const uint8x8_t bytes = vmovn_u16(vcombine_u16(halves, halves));
+    const std::uint32_t four = vget_lane_u32(vreinterpret_u32_u8(bytes), 0);
+    __builtin_memcpy(to, &four, sizeof four);
+  });
+}
+
 void multiply(const PreparedRows& rows, const PanelView& weights, ProductSize size, Finish finish,
               float* output) {
   multiply_codes(rows, weights, size, finish, output, byte_products);
@@ -57,7 +67,7 @@ void multiply(const PreparedRows& rows, const PanelView& weights, ProductSize si
 }  // namespace
 
 ProductKernels neon_dot_products() {
-  return {&prepare_codes<kShift>, &multiply};
+  return {&prepare, &multiply};
 }
 
 }  // namespace ds2fast::simd
