@@ -16,7 +16,11 @@ from safetensors.numpy import save
 from tokenizers import Tokenizer
 
 from ds2fast.embedding import embed, resolve_encoder
+from ds2fast.embedding.cache import GraphCache
 from ds2fast.embedding.export import export_encoder, graph_key
+from ds2fast.embedding.onnx import OnnxEncoder
+from ds2fast.embedding.optimise import prepare_graph
+from ds2fast.embedding.tokenise import Tokeniser
 from ds2fast.errors import InputError, InputFileError
 from encoder_fixtures import (
     CONFIG,
@@ -68,25 +72,29 @@ def test_graph_is_valid_onnx_and_right_in_another_runtime(tiny: TinyEncoder) -> 
     onnx.checker.check_model(model, full_check=True)
     ids = np.array([word_ids(TEXTS[0]), [*word_ids("stone"), *[0] * 5]], np.int64)
     mask = np.array([[1] * 8, [1, 1, 1, 0, 0, 0, 0, 0]], np.int64)
-    feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+    feeds = {"input_ids": ids, "attention_mask": mask}
     found = run_elsewhere(model, feeds)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, tiny.expect([TEXTS[0], "stone"]), atol=1e-5)
 
 
-def test_token_types_are_read(tiny: TinyEncoder) -> None:
-    swapped = dict(tiny.weights)
+def test_token_type_0_is_added(tiny: TinyEncoder) -> None:
+    """The other type, which no single text has, makes no difference."""
     name = "embeddings.token_type_embeddings.weight"
-    swapped[name] = swapped[name][::-1].copy()
+    before = export(tiny)
+    other = tiny.weights[name].copy()
+    other[1] = 7
+    tiny.save_weights(tiny.weights | {name: other})
+    assert export(tiny) == before
+    other[0] = 7
+    other[0, ::2] = -7  # the same number everywhere would be lost in the layer norm
+    tiny.save_weights(tiny.weights | {name: other})
     ids = np.array([word_ids(TEXTS[0])], np.int64)
-    feeds = {
-        "input_ids": ids,
-        "attention_mask": np.ones_like(ids),
-        "token_type_ids": np.ones_like(ids),
-    }
+    feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
     found = run_elsewhere(onnx.load_from_string(export(tiny)), feeds)
-    expected = pool(forward(swapped, CONFIG, ids[0].tolist()), "mean")
+    expected = pool(forward(tiny.weights | {name: other}, CONFIG, ids[0].tolist()), "mean")
     np.testing.assert_allclose(found[0], expected, atol=1e-5)
+    assert cosines(found, tiny.expect(TEXTS[:1])).max() < 0.99
 
 
 def renamed_norms(name: str) -> str:
@@ -137,7 +145,7 @@ def test_key_depends_on_all_that_the_graph_depends_on(tmp_path: Path) -> None:
     [
         ({"model_type": "t5"}, ["model_type 't5'", "bert", "onnx/model.onnx"]),
         ({"model_type": None}, ["model_type None", "bert"]),
-        ({"hidden_act": "relu"}, ["hidden_act 'relu'", "gelu"]),
+        ({"hidden_act": "silu"}, ["hidden_act 'silu'", "gelu"]),
         ({"position_embedding_type": "relative_key"}, ["'relative_key'", "absolute"]),
         ({"is_decoder": True}, ["is_decoder"]),
         ({"vocab_size": 2**31}, ["2 GiB", "onnx/model.onnx"]),
@@ -178,18 +186,18 @@ def test_corrupt_weights(tiny: TinyEncoder) -> None:
         export(tiny)
 
 
-def test_number_format_that_numpy_lacks(tiny: TinyEncoder) -> None:
-    """bfloat16, made by relabelling a float16 tensor in the file's own JSON header."""
+def test_number_format_that_is_no_weight(tiny: TinyEncoder) -> None:
+    """Integers, made by relabelling a float16 tensor in the file's own JSON header."""
     name = "embeddings.LayerNorm.bias"
     content = save(tiny.weights | {name: tiny.weights[name].astype(np.float16)})
     size = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + size])
-    header[name]["dtype"] = "BF16"
+    header[name]["dtype"] = "I16"
     relabelled = json.dumps(header).encode()
     (tiny.directory / "model.safetensors").write_bytes(
         len(relabelled).to_bytes(8, "little") + relabelled + content[8 + size :]
     )
-    with pytest.raises(InputFileError, match=rf"{name}.*got BF16"):
+    with pytest.raises(InputFileError, match=rf"{name}.*got I16"):
         export(tiny)
 
 
@@ -210,3 +218,25 @@ def test_real_encoder_is_the_architecture(encoder_dir: Path) -> None:
     ]
     vectors = embed(texts, model=encoder_dir, cache_dir=False).vectors
     assert cosines(vectors, np.stack(expected)).min() >= 0.999999
+
+
+@pytest.mark.encoder
+def test_real_encoder_is_the_same_when_optimised(encoder_dir: Path) -> None:
+    """All of its attention is fused; int8 keeps the direction as measured on real texts."""
+    files = resolve_encoder(encoder_dir)
+    texts = [f"{text} and {other}" for text in TEXTS for other in TEXTS]
+    table = Tokeniser(files).encode(texts, lambda _: None)
+    found = {}
+    for name, graph in {
+        "plain": export_encoder(files),
+        "fp32": prepare_graph(files, GraphCache(False), "fp32"),
+        "int8": prepare_graph(files, GraphCache(False), "int8"),
+    }.items():
+        with OnnxEncoder(graph, source=files.weights, pooling="mean", threads=2) as encoder:
+            found[name] = encoder.encode(table.ids, table.offsets)
+        assert isinstance(graph, bytes)
+        kinds = [node.op_type for node in onnx.load_from_string(graph).graph.node]
+        expected = {"plain": "Softmax", "fp32": "Attention", "int8": "QAttention"}[name]
+        assert kinds.count(expected) == 6
+    np.testing.assert_allclose(found["fp32"], found["plain"], atol=2e-6)
+    assert cosines(found["int8"], found["plain"].astype(np.float64)).mean() >= 0.98

@@ -21,6 +21,8 @@ from huggingface_hub import constants
 
 import ds2fast
 from ds2fast.embedding import embed, encoder_info, resolve_encoder
+from ds2fast.embedding.checkpoint import weights_places
+from ds2fast.embedding.hub import fetch
 from ds2fast.errors import InputError, InputFileError, InputTypeError, ModelNotFoundError
 from encoder_fixtures import TinyEncoder, make_tiny_encoder
 
@@ -55,12 +57,72 @@ def test_home_directory(tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch) -> N
     assert resolve_encoder("~/tiny").weights == tiny.directory / "model.safetensors"
 
 
-def test_onnx_is_taken_before_safetensors(tiny: TinyEncoder) -> None:
-    (tiny.directory / "model.onnx").write_bytes(b"graph")
-    assert resolve_encoder(tiny.directory).weights == tiny.directory / "model.onnx"
+def add_graphs(tiny: TinyEncoder) -> None:
     (tiny.directory / "onnx").mkdir()
-    (tiny.directory / "onnx" / "model.onnx").write_bytes(b"graph")
+    for place in ("model.onnx", "onnx/model.onnx"):
+        (tiny.directory / place).write_bytes(b"graph")
+
+
+def test_tensors_of_a_supported_family_are_taken_before_a_graph(tiny: TinyEncoder) -> None:
+    add_graphs(tiny)
+    files = resolve_encoder(tiny.directory)
+    assert files.weights == tiny.directory / "model.safetensors"
+    assert files.architecture is not None
+    assert (files.architecture.family, files.architecture.num_positions) == ("bert", 24)
+
+
+@pytest.mark.parametrize(
+    "change", [{"model_type": "deberta-v2"}, {"hidden_act": "silu"}, {"num_hidden_layers": None}]
+)
+def test_a_graph_is_taken_where_the_family_is_not_supported(
+    tiny: TinyEncoder, change: dict[str, Any]
+) -> None:
+    tiny.rewrite("config.json", **change)
+    add_graphs(tiny)
+    files = resolve_encoder(tiny.directory)
+    assert (files.weights, files.architecture) == (tiny.directory / "onnx/model.onnx", None)
+    (tiny.directory / "onnx" / "model.onnx").unlink()
+    assert resolve_encoder(tiny.directory).weights == tiny.directory / "model.onnx"
+
+
+def test_a_graph_is_taken_where_there_are_no_tensors(tiny: TinyEncoder) -> None:
+    add_graphs(tiny)
+    (tiny.directory / "model.safetensors").unlink()
     assert resolve_encoder(tiny.directory).weights == tiny.directory / "onnx" / "model.onnx"
+
+
+def test_tensors_of_a_static_model_are_taken_before_a_graph() -> None:
+    """Its repositories on the hub hold both."""
+    assert weights_places({"model_type": "model2vec"})[0] == "model.safetensors"
+    assert weights_places({})[0] == "onnx/model.onnx"
+
+
+@pytest.mark.parametrize("place", ["", "."])
+def test_static_models_are_downloaded(
+    tiny: TinyEncoder, hub_cache: Path, hub: list[str], place: str
+) -> None:
+    """What to do with one is another module's business; it is no encoder with layers."""
+    tiny.rewrite("config.json", model_type="model2vec")
+    module = {"idx": 0, "name": "0", "path": place, "type": "models.StaticEmbedding"}
+    (tiny.directory / "modules.json").write_text(json.dumps([module]))
+    add_graphs(tiny)
+    snapshot = fetch(NAME)
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        assert (snapshot / name).is_file()
+    assert not any(".onnx" in path for path in hub)
+    with pytest.raises(InputError, match="encoder with layers, got a static model"):
+        resolve_encoder(tiny.directory)
+
+
+def test_hash_covers_tensors_beside_a_graph(tiny: TinyEncoder) -> None:
+    (tiny.directory / "model.safetensors").unlink()
+    (tiny.directory / "model.onnx").write_bytes(b"graph")
+    hashes = {resolve_encoder(tiny.directory).weights_sha256()}
+    assert hashes == {hashlib.sha256(b"graph").hexdigest()}
+    for content in (b"one", b"two"):
+        (tiny.directory / "model.onnx_data").write_bytes(content)
+        hashes.add(resolve_encoder(tiny.directory).weights_sha256())
+    assert len(hashes) == 3
 
 
 def test_onnx_needs_no_settings(tmp_path: Path) -> None:
@@ -472,9 +534,18 @@ def test_download_completes_what_is_cached_in_part(
     assert resolve_encoder(NAME).weights == snapshot / "model.safetensors"
 
 
-def test_onnx_is_downloaded_instead_of_safetensors(
+def test_tensors_are_downloaded_instead_of_onnx(
     tiny: TinyEncoder, hub_cache: Path, hub: list[str]
 ) -> None:
+    add_graphs(tiny)
+    assert resolve_encoder(NAME).weights.name == "model.safetensors"
+    assert not any(".onnx" in path for path in hub)
+
+
+def test_onnx_is_downloaded_where_the_family_is_not_supported(
+    tiny: TinyEncoder, hub_cache: Path, hub: list[str]
+) -> None:
+    tiny.rewrite("config.json", model_type="deberta-v2")
     (tiny.directory / "onnx").mkdir()
     (tiny.directory / "onnx" / "model.onnx").write_bytes(b"graph")
     (tiny.directory / "onnx" / "model.onnx_data").write_bytes(b"weights")

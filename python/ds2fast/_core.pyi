@@ -26,6 +26,8 @@ def exact_knn(
     threads: int,
     progress: Report | None = None,
 ) -> tuple[IdArray, FloatArray]: ...
+def native_precisions() -> list[str]: ...
+
 class Encoder:
     def __init__(
         self,

@@ -59,12 +59,18 @@ class Embeddings(ShortRepr):
         One row of norm 1 per text; `np.asarray(embeddings)` gives them.
     model : str
         The model's id or directory, as it was asked for.
-    precision : str
-        Arithmetic that the encoder ran in (`"fp32"`).
+    precision : {"fp32", "bf16", "int8"}
+        Arithmetic that the encoder ran in.
     reason : str
         Why this precision.
     truncated : int
         Number of texts that were cut at the model's maximum length.
+    backend : {"native", "onnxruntime", "static"}
+        What the encoder ran in.
+    num_run : int
+        Distinct texts that were encoded now; the others' vectors were kept from before.
+    notes : tuple of str
+        What should be known about kept vectors: that none are kept, say, and why.
     """
 
     vectors: FloatArray
@@ -72,6 +78,9 @@ class Embeddings(ShortRepr):
     precision: str
     reason: str
     truncated: int
+    backend: str = "native"
+    num_run: int = 0
+    notes: tuple[str, ...] = ()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         if dtype is None or np.dtype(dtype) == self.vectors.dtype:

@@ -10,12 +10,15 @@ from typing import Any, Literal
 
 import orjson
 
+from ds2fast.embedding.architecture import Architecture, parse, supports
 from ds2fast.errors import InputError, InputFileError, ModelNotFoundError
 
 Pooling = Literal["mean", "cls"]
 
-WEIGHTS = ("onnx/model.onnx", "model.onnx", "model.safetensors")
-"""Places of the weights, the first one found is used: a graph that is there needs no making."""
+GRAPHS = ("onnx/model.onnx", "model.onnx")
+SAFETENSORS = "model.safetensors"
+WEIGHTS = (*GRAPHS, SAFETENSORS)
+"""Places of the weights; `weights_places` tells in which order a model's are looked for."""
 TOKENIZERS = ("tokenizer.json", "vocab.txt")
 DEFAULT_MAX_TOKENS = 512
 
@@ -28,6 +31,7 @@ _FLAGS = {
 }
 # Families that count positions from the padding id on, so that two of them carry no token.
 _OFFSET_POSITIONS = {"camembert", "mpnet", "roberta", "xlm-roberta"}
+_STATIC = "model2vec"
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,10 @@ class EncoderFiles:
         Length at which texts are cut, special tokens included.
     lowercase : bool
         Whether texts are lowercased before the tokeniser sees them.
+    architecture : Architecture or None
+        What the arithmetic depends on, where config.json describes a supported family: the weights
+        are then `model.safetensors` wherever that is there. None for all that only a graph of
+        its own can run.
     """
 
     name: str
@@ -66,22 +74,41 @@ class EncoderFiles:
     pooling: Pooling
     max_tokens: int
     lowercase: bool
+    architecture: Architecture | None = None
 
     def weights_sha256(self) -> str:
-        """Hash of the weights' file."""
-        try:
-            with self.weights.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise InputFileError(f"{self.weights}: could not be read: {error}") from error
+        """Hash of the weights' file; with tensors beside a graph, of both files' hashes."""
+        beside = self.weights.with_name(f"{self.weights.name}_data")
+        if not beside.is_file():
+            return _sha256(self.weights)
+        return hashlib.sha256(f"{_sha256(self.weights)}{_sha256(beside)}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Modules:
-    """Where modules.json says that the parts of a sentence encoder are; "" is the folder itself."""
+    """Where modules.json says that the parts of a sentence encoder are; "" is the folder itself.
+
+    A static model has neither layers nor pooling: `transformer` is where its token vectors are.
+    """
 
     transformer: str
     pooling: str
+    is_static: bool = False
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputFileError(f"{path}: could not be read: {error}") from error
+
+
+def weights_places(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Places of a model's weights, best first: a graph where no encoder of ours reads tensors."""
+    if supports(config) or config.get("model_type") == _STATIC:
+        return (SAFETENSORS, *GRAPHS)
+    return WEIGHTS
 
 
 def read_modules(directory: Path) -> Modules:
@@ -97,6 +124,9 @@ def read_modules(directory: Path) -> Modules:
         raise InputFileError(
             f"{path}: expected a list of modules, each with a type and a path, got: {error!r}"
         ) from error
+    if "StaticEmbedding" in parts and "Transformer" not in parts:
+        place = parts["StaticEmbedding"]
+        return Modules("" if place == "." else place, "", is_static=True)
     unknown = sorted(set(parts) - {"Transformer", "Pooling", "Normalize"})
     if unknown or not {"Transformer", "Pooling"} <= set(parts):
         raise InputError(
@@ -119,9 +149,11 @@ def read_checkpoint(directory: Path, *, name: str, revision: str | None = None) 
         Where the settings ask for something that is not supported.
     """
     modules = read_modules(directory)
+    if modules.is_static:
+        raise InputError(f"{directory}: expected an encoder with layers, got a static model")
     home = directory / modules.transformer
-    weights, tokenizer = _require_files(home, name)
     config = read_settings(home / "config.json")
+    weights, tokenizer = _require_files(home, name, config)
     tokenizer_config = read_settings(home / "tokenizer_config.json")
     sentence_config = read_settings(home / "sentence_bert_config.json")
     return EncoderFiles(
@@ -135,11 +167,13 @@ def read_checkpoint(directory: Path, *, name: str, revision: str | None = None) 
         pooling=_read_pooling(directory / modules.pooling / "config.json", directory),
         max_tokens=_max_tokens(home, config, tokenizer_config, sentence_config),
         lowercase=sentence_config.get("do_lower_case") is True,
+        architecture=parse(config, home / "config.json") if supports(config) else None,
     )
 
 
-def _require_files(home: Path, name: str) -> tuple[Path, Path]:
-    weights = next((home / place for place in WEIGHTS if (home / place).is_file()), None)
+def _require_files(home: Path, name: str, config: Mapping[str, Any]) -> tuple[Path, Path]:
+    places = weights_places(config)
+    weights = next((home / place for place in places if (home / place).is_file()), None)
     tokenizer = next((home / place for place in TOKENIZERS if (home / place).is_file()), None)
     missing = []
     if weights is None:

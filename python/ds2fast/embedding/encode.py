@@ -1,53 +1,69 @@
-"""Texts to unit vectors: check, tokenise, batch, run, put back in order."""
+"""Texts to unit vectors: what a user calls."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence, Set
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Literal, get_args
 
-import numpy as np
-
-from ds2fast.embedding.batching import pad_batch, plan_batches
-from ds2fast.embedding.cache import CacheDir, GraphCache
-from ds2fast.embedding.checkpoint import EncoderFiles
-from ds2fast.embedding.export import export_encoder, graph_key
+from ds2fast.embedding.cache import CacheDir, GraphCache, resolve_cache_dir
+from ds2fast.embedding.distinct import DistinctTexts, check_texts, distinct_texts
+from ds2fast.embedding.engine import Backend, LongText, Model, Precision
+from ds2fast.embedding.gate import Choice, PrecisionGate, choose_precision, faster_precisions
+from ds2fast.embedding.job import Job, StorePlace
 from ds2fast.embedding.models import DEFAULT_MODEL, resolve_encoder
-from ds2fast.embedding.onnx import OnnxEncoder
-from ds2fast.embedding.tokenise import Tokeniser, TokenTable
-from ds2fast.errors import InputError, InputFileError, InputTypeError
+from ds2fast.embedding.transformer import TransformerModel
+from ds2fast.errors import InputError
 from ds2fast.progress import Progress, Reporter
-from ds2fast.results import Embeddings, FloatArray, IntArray
+from ds2fast.results import Embeddings, FloatArray
 from ds2fast.threads import resolve_threads
 
-_REASON = "fp32 is the one arithmetic that the encoder runs in"
+_DEFAULT_GATE = PrecisionGate()
 
 
 def embed(
     texts: Sequence[str],
     *,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
+    precision: Precision | Literal["auto"] = "auto",
+    backend: Backend | Literal["auto"] = "auto",
+    long_text: LongText = "truncate",
+    gate: PrecisionGate = _DEFAULT_GATE,
     threads: int | None = None,
     cache_dir: CacheDir = None,
     progress: Progress | Reporter = None,
 ) -> Embeddings:
     """Turn texts into unit vectors with a sentence encoder, on the CPU.
 
-    Pooling (mean or cls) and maximum length are the checkpoint's own; the vectors are normalised
-    whether or not the checkpoint asks for it. Identical texts are encoded once. The same texts
-    and threads give the same bytes on the same machine.
+    Pooling (mean or cls) and maximum length are the model's own; the vectors are normalised
+    whether or not the model asks for it. Identical texts are encoded once, and what was encoded
+    before with the same model and precision is read from `cache_dir`. A call that was stopped, by
+    whatever, goes on where it was when it is made again. The same texts give the same bytes on
+    the same machine.
 
     Parameters
     ----------
     texts : sequence of str
         At least one. An empty text is encoded as the special tokens alone.
     model : str or path
-        A directory or a Hugging Face id, see `resolve_encoder`.
+        A directory or a Hugging Face id, see `resolve_encoder`; or a static model.
+    precision : {"auto", "fp32", "bf16", "int8"}
+        Arithmetic of the linear layers. "auto" takes the fastest that the processor has products
+        of, provided that it passes `gate` on these texts; fp32 where none does, or where there
+        are fewer than twice `gate.sample` distinct texts.
+    backend : {"auto", "native", "onnxruntime"}
+        "native" runs BERT, CamemBERT, DistilBERT, MPNet, RoBERTa and XLM-RoBERTa from tensors;
+        "onnxruntime" also runs graphs, in fp32 and int8. "auto" takes "native" where it can.
+    long_text : {"truncate", "chunk-mean"}
+        A text beyond the model's length is cut there, or falls into pieces of that length whose
+        vectors are averaged, each by its number of tokens.
+    gate : PrecisionGate
+        What "auto" asks of a precision.
     threads : int, optional
         Threads that the encoder runs in; by default what affinity and cgroup allow.
     cache_dir : path, False or None
-        Where a graph that was made from a checkpoint is kept: None is `DS2FAST_CACHE_DIR` or the
-        user's cache folder, False keeps none.
+        Where vectors and graphs are kept: None is `DS2FAST_CACHE_DIR` or the user's cache folder,
+        False keeps none.
     progress : bool, callable or None
         Stages "tokenising" (texts) and "embedding" (tokens).
 
@@ -66,7 +82,8 @@ def embed(
     ModelNotFoundError, InputFileError
         Where the model's files are missing, or broken.
     OutputError
-        Where a `cache_dir` that was given cannot be written.
+        Where a `cache_dir` that was given cannot be written, or the disk is full: what was
+        finished is kept.
 
     Examples
     --------
@@ -77,102 +94,64 @@ def embed(
     >>> embeddings.vectors.shape
     (2, 384)
     """
-    checked = _check_texts(texts)
+    checked = check_texts(texts)
+    _check_choice("precision", precision, ("auto", *get_args(Precision)))
+    _check_choice("backend", backend, ("auto", *get_args(Backend)))
+    _check_choice("long_text", long_text, get_args(LongText))
     num_threads = resolve_threads(threads)
-    cache = GraphCache(cache_dir)
     with Reporter.of(progress) as reporter:
-        files = resolve_encoder(model)
-        unique, inverse = _drop_repeats(checked, lowercase=files.lowercase)
-        tokeniser = Tokeniser(files)
-        with _open_encoder(files, cache, num_threads) as encoder:
-            tokens = tokeniser.encode(
-                unique, lambda done: reporter.update("tokenising", done, len(unique), unit="text")
-            )
-            _check_vocabulary(files, tokens)
-            vectors = _encode_all(encoder, tokens, tokeniser.pad_id, reporter)[inverse]
-    _check_finite(files, vectors)
+        opened = _open_model(model, cache_dir, num_threads)
+        chosen_backend = opened.backend(backend)
+        job = Job(
+            opened,
+            backend=chosen_backend,
+            long_text=long_text,
+            place=_store_place(cache_dir),
+            reporter=reporter,
+        )
+        distinct, inverse = distinct_texts(checked, lowercase=opened.lowercase)
+        choice = _choose(precision, distinct, gate, job, chosen_backend)
+        done = job.run(distinct, choice.precision)
     return Embeddings(
-        vectors=vectors,
-        model=files.name,
-        precision="fp32",
-        reason=_REASON,
-        truncated=int(tokens.truncated[inverse].sum()),
+        vectors=done.vectors[inverse],
+        model=opened.name,
+        precision=choice.precision,
+        reason=choice.reason,
+        truncated=int(done.truncated[inverse].sum()),
+        backend=chosen_backend,
+        num_run=done.num_run,
+        notes=tuple(job.notes),
     )
 
 
-def _check_texts(texts: Sequence[str]) -> list[str]:
-    if isinstance(texts, str | bytes | Mapping | Set) or not (
-        hasattr(texts, "__len__") and hasattr(texts, "__iter__")
-    ):
-        raise InputTypeError(f"texts: expected a sequence of str, got {type(texts).__name__}")
-    checked = list(texts)
-    if not checked:
-        raise InputError("texts: expected at least one text, got none")
-    for index, text in enumerate(checked):
-        if not isinstance(text, str):
-            raise InputTypeError(f"texts[{index}]: expected str, got {type(text).__name__}")
-        if not text.isascii():
-            _check_unicode(index, text)
-    return checked
-
-
-def _check_unicode(index: int, text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
+def _check_choice(name: str, value: object, known: tuple[str, ...]) -> None:
+    if value not in known:
         raise InputError(
-            f"texts[{index}]: expected valid Unicode, got a lone surrogate "
-            f"{text[error.start]!r} at character {error.start}"
-        ) from error
-
-
-def _drop_repeats(texts: list[str], *, lowercase: bool) -> tuple[list[str], IntArray]:
-    """Distinct texts, and for each text the place of its own among them."""
-    places: dict[str, int] = {}
-    read = (text.lower() for text in texts) if lowercase else texts
-    inverse = np.fromiter((places.setdefault(text, len(places)) for text in read), np.int64)
-    return list(places), inverse
-
-
-def _open_encoder(files: EncoderFiles, cache: GraphCache, threads: int) -> OnnxEncoder:
-    graph: bytes | Path = files.weights
-    if files.weights.suffix == ".safetensors":
-        graph = cache.get_or_make(graph_key(files), lambda: export_encoder(files))
-    return OnnxEncoder(graph, source=files.weights, pooling=files.pooling, threads=threads)
-
-
-def _encode_all(
-    encoder: OnnxEncoder, tokens: TokenTable, pad_id: int, reporter: Reporter
-) -> FloatArray:
-    """Vectors of all texts, batch by batch."""
-    lengths = tokens.lengths
-    done, total = 0, int(lengths.sum())
-    vectors = np.empty((0, 0), np.float32)
-    reporter.update("embedding", done, total, unit="tok")  # starts the clock of the rate
-    for rows in plan_batches(lengths):
-        batch = encoder.encode(*pad_batch(tokens, rows, pad_id))
-        if not len(vectors):  # the first batch tells the width
-            vectors = np.empty((len(lengths), batch.shape[1]), np.float32)
-        vectors[rows] = batch
-        done += int(lengths[rows].sum())
-        reporter.update("embedding", done, total, unit="tok")
-    return vectors
-
-
-def _check_vocabulary(files: EncoderFiles, tokens: TokenTable) -> None:
-    size = files.config.get("vocab_size")
-    largest = int(tokens.ids.max())
-    if isinstance(size, int) and largest >= size:
-        raise InputFileError(
-            f"{files.tokenizer}: expected token ids below the vocab_size {size} of "
-            f"{files.config_path}, got {largest}; the tokenizer is another model's"
+            f"{name}: expected {', '.join(map(repr, known[:-1]))} or {known[-1]!r}, got {value!r}"
         )
 
 
-def _check_finite(files: EncoderFiles, vectors: FloatArray) -> None:
-    broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    if len(broken):
-        raise InputFileError(
-            f"{files.weights}: expected vectors of finite numbers, got others for "
-            f"{len(broken)} texts, the first is texts[{broken[0]}]; its weights are damaged"
-        )
+def _open_model(model: str | os.PathLike[str], cache_dir: CacheDir, threads: int) -> Model:
+    files = resolve_encoder(model)
+    return TransformerModel(files, graphs=GraphCache(cache_dir), threads=threads)
+
+
+def _store_place(cache_dir: CacheDir) -> StorePlace:
+    root = resolve_cache_dir(cache_dir)
+    return StorePlace(None if root is None else root / "vectors", cache_dir is not None)
+
+
+def _choose(
+    precision: Precision | Literal["auto"],
+    texts: DistinctTexts,
+    gate: PrecisionGate,
+    job: Job,
+    backend: str,
+) -> Choice:
+    if precision != "auto":
+        return Choice(precision, "it was asked for")
+
+    def vectors_of(sample: DistinctTexts, tried: Precision) -> FloatArray:
+        return job.run(sample, tried).vectors
+
+    return choose_precision(texts, gate, vectors_of, faster_precisions(backend))

@@ -1,9 +1,10 @@
-"""A BERT-family checkpoint in safetensors turned into an ONNX graph, without torch.
+"""A checkpoint in safetensors turned into an ONNX graph, without torch.
 
-The graph takes `input_ids`, `attention_mask` and `token_type_ids`, all (batch, sequence) int64, and
-gives `sentence_embedding`, (batch, hidden) float32 rows of norm 1: pooling and normalisation are
-part of it. The operators stand in the order in which ONNX Runtime looks for attention, GELU and
-skip connections, so that it can fuse them; the graph itself is plain ONNX and runs anywhere.
+The graph takes `input_ids` and `attention_mask`, both (batch, sequence) int64, and gives
+`sentence_embedding`, (batch, hidden) float32 rows of norm 1: pooling and normalisation are part of
+it. Padding stands at the end of a row. The operators stand in the order in which ONNX Runtime
+looks for attention, GELU and skip connections, so that it can fuse them; the graph itself is plain
+ONNX and runs anywhere.
 """
 
 from __future__ import annotations
@@ -11,21 +12,30 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ds2fast.embedding.bert import BertConfig, read_weights
+from ds2fast.embedding.architecture import Architecture, parse
 from ds2fast.embedding.checkpoint import EncoderFiles, Pooling
+from ds2fast.embedding.weights import (
+    EncoderWeights,
+    Layer,
+    Linear,
+    Norm,
+    parameter_bytes,
+    read_weights,
+)
 from ds2fast.errors import InputError
+from ds2fast.results import FloatArray
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
 
-EXPORT_VERSION = 1
+EXPORT_VERSION = 2
 """Counts up whenever the graph that is written changes, so that kept graphs are made anew."""
 
 OUTPUT = "sentence_embedding"
@@ -38,7 +48,7 @@ _PROTOBUF_LIMIT = 2**31 - 2**20  # a protobuf message ends at 2 GiB; 1 MiB is fo
 
 
 def export_encoder(files: EncoderFiles) -> bytes:
-    """Turn a checkpoint of the BERT family into a serialised ONNX model.
+    """Turn a checkpoint of any of the supported families into a serialised ONNX model.
 
     Parameters
     ----------
@@ -67,45 +77,47 @@ def export_encoder(files: EncoderFiles) -> bytes:
     >>> len(graph) > 2**20
     True
     """
-    config = BertConfig.parse(files.config, files.config_path)
-    size = sum(4 * math.prod(shape) for _, shape in config.tensor_shapes())
+    architecture = parse(files.config, files.config_path)
+    size = parameter_bytes(architecture)
     if size > _PROTOBUF_LIMIT:
         raise InputError(
             f"{files.weights}: expected weights below 2 GiB in float32, the limit of one ONNX file,"
             f" got {size / 2**30:.1f} GiB; use an encoder that comes with onnx/model.onnx"
         )
-    model = build_bert(config, read_weights(files.weights, config), files.pooling)
+    model = build_graph(architecture, read_weights(files.weights, architecture), files.pooling)
     serialised: bytes = model.SerializeToString(deterministic=True)
     return serialised
 
 
 def graph_key(files: EncoderFiles) -> str:
     """Name of a kept graph: its weights' hash, and a short one of all else that it depends on."""
-    config = BertConfig.parse(files.config, files.config_path)
-    rest = json.dumps([EXPORT_VERSION, files.pooling, asdict(config)], sort_keys=True)
+    architecture = parse(files.config, files.config_path)
+    rest = json.dumps([EXPORT_VERSION, files.pooling, asdict(architecture)], sort_keys=True)
     return f"{files.weights_sha256()}-{hashlib.sha256(rest.encode()).hexdigest()[:12]}"
 
 
-def build_bert(
-    config: BertConfig, weights: Mapping[str, npt.NDArray[np.float32]], pooling: Pooling
+def build_graph(
+    architecture: Architecture, weights: EncoderWeights, pooling: Pooling
 ) -> ModelProto:
-    """Write the graph of a BERT encoder with pooling and L2 normalisation."""
+    """Write the graph of an encoder with pooling and L2 normalisation."""
     from onnx import TensorProto, helper
 
-    graph = _Graph(weights)
-    hidden = _embeddings(graph, config)
-    bias = _attention_bias(graph)
-    for layer in range(config.num_layers):
-        hidden = _encoder_layer(graph, config, f"encoder.layer.{layer}", hidden, bias)
+    graph = _Graph()
+    hidden = _embeddings(graph, architecture, weights)
+    bias = _attention_bias(graph, architecture, weights)
+    for number, layer in enumerate(weights.layers):
+        hidden = _encoder_layer(graph, architecture, f"layer.{number}", layer, hidden, bias)
     pooled = _pool_mean(graph, hidden) if pooling == "mean" else _pool_cls(graph, hidden)
     _normalise(graph, pooled)
     inputs = [
         helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "sequence"])
-        for name in ("input_ids", "attention_mask", "token_type_ids")
+        for name in ("input_ids", "attention_mask")
     ]
-    output = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch", config.hidden_size])
+    output = helper.make_tensor_value_info(
+        OUTPUT, TensorProto.FLOAT, ["batch", architecture.hidden_size]
+    )
     return helper.make_model(
-        helper.make_graph(graph.nodes, "bert", inputs, [output], graph.initializers),
+        helper.make_graph(graph.nodes, architecture.family, inputs, [output], graph.initializers),
         opset_imports=[helper.make_opsetid("", _OPSET)],
         ir_version=_IR_VERSION,
         producer_name="ds2fast",
@@ -115,11 +127,10 @@ def build_bert(
 class _Graph:
     """The nodes and constants of a graph that is being written."""
 
-    def __init__(self, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
+    def __init__(self) -> None:
         self.nodes: list[NodeProto] = []
         self.initializers: list[TensorProto] = []
-        self._weights = weights
-        self._written: dict[str, str] = {}
+        self._written: set[str] = set()
 
     def constant(self, name: str, value: npt.ArrayLike, dtype: npt.DTypeLike) -> str:
         """Write a constant once; return its name."""
@@ -128,13 +139,8 @@ class _Graph:
         if name not in self._written:
             array = np.ascontiguousarray(value, dtype=dtype).reshape(np.shape(value))
             self.initializers.append(numpy_helper.from_array(array, name))
-            self._written[name] = name
+            self._written.add(name)
         return name
-
-    def weight(self, name: str, *, transposed: bool = False) -> str:
-        """Write a weight of the checkpoint; a linear layer's is kept as (out, in)."""
-        weight = self._weights[name]
-        return self.constant(name, weight.T if transposed else weight, np.float32)
 
     def apply(
         self, operator: str, inputs: Sequence[str], *, output: str | None = None, **attributes: Any
@@ -148,71 +154,100 @@ class _Graph:
         self.nodes.append(node)
         return output
 
-    def linear(self, name: str, hidden: str) -> str:
+    def linear(self, name: str, linear: Linear, hidden: str) -> str:
         """x·Wᵀ + b."""
-        product = self.apply("MatMul", [hidden, self.weight(f"{name}.weight", transposed=True)])
-        return self.apply("Add", [product, self.weight(f"{name}.bias")])
+        weight = self.constant(f"{name}.weight", linear.weight.T, np.float32)
+        product = self.apply("MatMul", [hidden, weight])
+        return self.apply("Add", [product, self.constant(f"{name}.bias", linear.bias, np.float32)])
 
-    def layer_norm(self, name: str, hidden: str, eps: float) -> str:
+    def layer_norm(self, name: str, norm: Norm, hidden: str, eps: float) -> str:
         """Layer normalisation over the hidden axis."""
-        scale, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
+        scale = self.constant(f"{name}.scale", norm.scale, np.float32)
+        bias = self.constant(f"{name}.bias", norm.bias, np.float32)
         return self.apply("LayerNormalization", [hidden, scale, bias], axis=-1, epsilon=eps)
 
 
-def _embeddings(graph: _Graph, config: BertConfig) -> str:
-    """Word, token type and position vectors added up and normalised."""
-    words = graph.apply("Gather", [graph.weight("embeddings.word_embeddings.weight"), "input_ids"])
-    types = graph.apply(
-        "Gather", [graph.weight("embeddings.token_type_embeddings.weight"), "token_type_ids"]
-    )
-    length = graph.apply("Shape", ["input_ids"], start=1, end=2)
+def _embeddings(graph: _Graph, architecture: Architecture, weights: EncoderWeights) -> str:
+    """Word, position and token type vectors added up and normalised."""
+    table = weights.positions
+    if weights.token_type is not None:  # all tokens are of type 0: its vector is added beforehand
+        table = table + weights.token_type
+    words = graph.apply("Gather", [graph.constant("words", weights.words, np.float32), "input_ids"])
     positions = graph.apply(
         "Slice",
         [
-            graph.weight("embeddings.position_embeddings.weight"),
+            graph.constant("positions", table, np.float32),
             graph.constant("zeros_1", [0], np.int64),
-            length,
+            graph.apply("Shape", ["input_ids"], start=1, end=2),
             graph.constant("axis_0", [0], np.int64),
         ],
     )
-    total = graph.apply("Add", [graph.apply("Add", [words, types]), positions])
-    return graph.layer_norm("embeddings.LayerNorm", total, config.layer_norm_eps)
+    total = graph.apply("Add", [words, positions])
+    return graph.layer_norm(
+        "embedding_norm", weights.embedding_norm, total, architecture.layer_norm_eps
+    )
 
 
-def _attention_bias(graph: _Graph) -> str:
-    """(batch, 1, 1, sequence): 0 where a token stands, a large negative number on padding."""
+def _attention_bias(graph: _Graph, architecture: Architecture, weights: EncoderWeights) -> str:
+    """What is added to the attention scores, to be broadcast to (batch, heads, query, key)."""
     rows = graph.apply("Unsqueeze", ["attention_mask", graph.constant("axis_1", [1], np.int64)])
     rows = graph.apply("Unsqueeze", [rows, graph.constant("axis_2", [2], np.int64)])
     present = graph.apply("Cast", [rows], to=1)
     absent = graph.apply("Sub", [graph.constant("one", 1.0, np.float32), present])
-    return graph.apply("Mul", [absent, graph.constant("masked", _MASKED, np.float32)])
+    mask = graph.apply("Mul", [absent, graph.constant("masked", _MASKED, np.float32)])
+    if weights.relative_bias is None:
+        return mask
+    return graph.apply("Add", [_relative_bias(graph, architecture, weights.relative_bias), mask])
 
 
-def _encoder_layer(graph: _Graph, config: BertConfig, name: str, hidden: str, bias: str) -> str:
+def _relative_bias(graph: _Graph, architecture: Architecture, bias: FloatArray) -> str:
+    """(1, heads, query, key): by the bucket of each distance from query to key."""
+    last = architecture.num_positions - 1
+    by_distance = bias[architecture.relative_bucket(np.arange(-last, last + 1))]
+    length = graph.apply("Shape", ["input_ids"], start=1, end=2)
+    scalar = graph.apply("Squeeze", [length])
+    zero, one = graph.constant("zero", 0, np.int64), graph.constant("step", 1, np.int64)
+    keys = graph.apply("Range", [zero, scalar, one])
+    queries = graph.apply("Unsqueeze", [keys, graph.constant("axis_1", [1], np.int64)])
+    distances = graph.apply("Sub", [keys, queries])
+    rows = graph.apply("Add", [distances, graph.constant("distance_0", last, np.int64)])
+    table = graph.constant("relative_bias", by_distance, np.float32)
+    biases = graph.apply("Transpose", [graph.apply("Gather", [table, rows])], perm=[2, 0, 1])
+    return graph.apply("Unsqueeze", [biases, graph.constant("axis_0", [0], np.int64)])
+
+
+def _encoder_layer(
+    graph: _Graph, architecture: Architecture, name: str, layer: Layer, hidden: str, bias: str
+) -> str:
     """Self-attention and a two-layer perceptron, each with a skip connection and a layer norm."""
-    eps = config.layer_norm_eps
-    context = _attention(graph, config, f"{name}.attention.self", hidden, bias)
-    attended = graph.linear(f"{name}.attention.output.dense", context)
+    eps = architecture.layer_norm_eps
+    context = _attention(graph, architecture, name, layer, hidden, bias)
+    attended = graph.linear(f"{name}.attention_output", layer.attention_output, context)
     skipped = graph.apply("Add", [attended, hidden])
-    hidden = graph.layer_norm(f"{name}.attention.output.LayerNorm", skipped, eps)
-    inner = _gelu(graph, graph.linear(f"{name}.intermediate.dense", hidden))
-    outer = graph.linear(f"{name}.output.dense", inner)
+    hidden = graph.layer_norm(f"{name}.attention_norm", layer.attention_norm, skipped, eps)
+    inner = graph.linear(f"{name}.inner", layer.inner, hidden)
+    inner = _ACTIVATIONS[architecture.activation](graph, inner)
+    outer = graph.linear(f"{name}.outer", layer.outer, inner)
     skipped = graph.apply("Add", [outer, hidden])
-    return graph.layer_norm(f"{name}.output.LayerNorm", skipped, eps)
+    return graph.layer_norm(f"{name}.output_norm", layer.output_norm, skipped, eps)
 
 
-def _attention(graph: _Graph, config: BertConfig, name: str, hidden: str, bias: str) -> str:
+def _attention(
+    graph: _Graph, architecture: Architecture, name: str, layer: Layer, hidden: str, bias: str
+) -> str:
     """Scaled dot-product attention over all heads; (batch, sequence, hidden)."""
-    split = graph.constant("split_heads", [0, 0, config.num_heads, config.head_size], np.int64)
-    join = graph.constant("join_heads", [0, 0, config.hidden_size], np.int64)
+    shape = [0, 0, architecture.num_heads, architecture.head_size]
+    split = graph.constant("split_heads", shape, np.int64)
+    join = graph.constant("join_heads", [0, 0, architecture.hidden_size], np.int64)
 
-    def heads(part: str, perm: list[int]) -> str:
-        rows = graph.apply("Reshape", [graph.linear(f"{name}.{part}", hidden), split])
+    def heads(part: str, linear: Linear, perm: list[int]) -> str:
+        rows = graph.apply("Reshape", [graph.linear(f"{name}.{part}", linear, hidden), split])
         return graph.apply("Transpose", [rows], perm=perm)
 
-    query, key = heads("query", [0, 2, 1, 3]), heads("key", [0, 2, 3, 1])
-    value = heads("value", [0, 2, 1, 3])
-    scale = graph.constant("sqrt_head_size", math.sqrt(config.head_size), np.float32)
+    query = heads("query", layer.query, [0, 2, 1, 3])
+    key = heads("key", layer.key, [0, 2, 3, 1])
+    value = heads("value", layer.value, [0, 2, 1, 3])
+    scale = graph.constant("sqrt_head_size", math.sqrt(architecture.head_size), np.float32)
     scores = graph.apply("Div", [graph.apply("MatMul", [query, key]), scale])
     shares = graph.apply("Softmax", [graph.apply("Add", [scores, bias])], axis=-1)
     context = graph.apply("MatMul", [shares, value])
@@ -228,6 +263,25 @@ def _gelu(graph: _Graph, hidden: str) -> str:
     )
     product = graph.apply("Mul", [hidden, shifted])
     return graph.apply("Mul", [product, graph.constant("half", 0.5, np.float32)])
+
+
+def _gelu_tanh(graph: _Graph, hidden: str) -> str:
+    """x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))/2."""
+    cube = graph.apply("Pow", [hidden, graph.constant("three", 3.0, np.float32)])
+    term = graph.apply("Mul", [cube, graph.constant("cubic", 0.044715, np.float32)])
+    inner = graph.apply("Add", [hidden, term])
+    scale = graph.constant("sqrt_2_pi", math.sqrt(2 / math.pi), np.float32)
+    bent = graph.apply("Tanh", [graph.apply("Mul", [inner, scale])])
+    shifted = graph.apply("Add", [bent, graph.constant("one", 1.0, np.float32)])
+    product = graph.apply("Mul", [hidden, shifted])
+    return graph.apply("Mul", [product, graph.constant("half", 0.5, np.float32)])
+
+
+def _relu(graph: _Graph, hidden: str) -> str:
+    return graph.apply("Relu", [hidden])
+
+
+_ACTIVATIONS = {"gelu": _gelu, "gelu_tanh": _gelu_tanh, "relu": _relu}
 
 
 def _pool_mean(graph: _Graph, hidden: str) -> str:

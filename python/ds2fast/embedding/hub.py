@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ds2fast.embedding.checkpoint import TOKENIZERS, WEIGHTS, Modules, read_modules
+from ds2fast.embedding.checkpoint import (
+    TOKENIZERS,
+    Modules,
+    read_modules,
+    read_settings,
+    weights_places,
+)
 from ds2fast.errors import Ds2fastError, ModelNotFoundError
 
 if TYPE_CHECKING:
@@ -63,11 +69,15 @@ def _download(name: str) -> Path:
     info = api.model_info(name, timeout=TIMEOUT_SECONDS)
     present = {sibling.rfilename for sibling in info.siblings or []}
     modules = _fetch_modules(api, name)
-    paths = [
-        api.hf_hub_download(name, place, revision=info.sha, etag_timeout=TIMEOUT_SECONDS)
-        for place in _needed(name, present, modules)
-    ]
-    return _snapshot_of(Path(paths[0]), str(info.sha))
+
+    def download(place: str) -> Path:
+        path = api.hf_hub_download(name, place, revision=info.sha, etag_timeout=TIMEOUT_SECONDS)
+        return Path(path)
+
+    config = f"{_home(modules)}config.json"
+    places = weights_places(read_settings(download(config)) if config in present else {})
+    paths = [download(place) for place in _needed(name, present, modules, places)]
+    return _snapshot_of(paths[0], str(info.sha))
 
 
 def _snapshot_of(path: Path, revision: str) -> Path:
@@ -90,12 +100,16 @@ def _fetch_modules(api: HfApi, name: str) -> Modules:
     return read_modules(Path(path).parent)
 
 
-def _needed(name: str, present: set[str], modules: Modules) -> list[str]:
-    """Exact names of the files to download."""
-    home = f"{modules.transformer}/" if modules.transformer else ""
+def _home(modules: Modules) -> str:
+    return f"{modules.transformer}/" if modules.transformer else ""
+
+
+def _needed(name: str, present: set[str], modules: Modules, weights: tuple[str, ...]) -> list[str]:
+    """Exact names of the files to download; of `weights` the first that is there."""
+    home = _home(modules)
     chosen = [f"{home}{setting}" for setting in _SETTINGS]
     chosen += ["modules.json", f"{modules.pooling}/config.json"]
-    for kind in (WEIGHTS, TOKENIZERS):
+    for kind in (weights, TOKENIZERS):
         found = next((f"{home}{place}" for place in kind if f"{home}{place}" in present), None)
         if found is None:
             raise ModelNotFoundError(

@@ -51,9 +51,11 @@ def resolve_encoder(model: str | os.PathLike[str] = DEFAULT_MODEL) -> EncoderFil
     Parameters
     ----------
     model : str or path
-        A directory with `model.onnx` (or `onnx/model.onnx`) and `tokenizer.json`, or a
-        sentence-transformers checkpoint in safetensors; or a Hugging Face id such as
-        `"sentence-transformers/all-MiniLM-L6-v2"`.
+        A sentence-transformers checkpoint in safetensors, or a directory with `model.onnx` (or
+        `onnx/model.onnx`) and `tokenizer.json`; or a Hugging Face id such as
+        `"sentence-transformers/all-MiniLM-L6-v2"`. Where both forms are there, the tensors are
+        used if the family is supported (BERT, CamemBERT, DistilBERT, MPNet, RoBERTa, XLM-RoBERTa),
+        else the graph.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""An ONNX encoder that runs: padded batches in, unit vectors out."""
+"""An ONNX encoder that runs: tokens in, unit vectors out."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ds2fast.embedding.checkpoint import Pooling
+from ds2fast.embedding.batching import plan_batches
+from ds2fast.embedding.cache import GraphCache
+from ds2fast.embedding.checkpoint import EncoderFiles, Pooling
+from ds2fast.embedding.optimise import OnnxPrecision, prepare_graph
 from ds2fast.errors import InputError, InputFileError
 from ds2fast.results import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
+
+Int32Array = npt.NDArray[np.int32]
 
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
 _TOKEN_OUTPUTS = ("last_hidden_state", "token_embeddings")
@@ -36,6 +41,10 @@ class OnnxEncoder:
         How token vectors are pooled where the graph does not do it itself.
     threads : int
         Threads of one run.
+    precision : {"fp32", "int8"}
+        What the graph computes in.
+    pad_id : int
+        Token id that stands on padding.
 
     Raises
     ------
@@ -46,39 +55,93 @@ class OnnxEncoder:
     """
 
     def __init__(
-        self, graph: bytes | Path, *, source: Path, pooling: Pooling, threads: int
+        self,
+        graph: bytes | Path,
+        *,
+        source: Path,
+        pooling: Pooling,
+        threads: int,
+        precision: OnnxPrecision = "fp32",
+        pad_id: int = 0,
     ) -> None:
         from onnxruntime import RunOptions
 
+        self.precision = precision
         self._session = _open(graph, source, threads)
         self._pooling = pooling
+        self._pad_id = pad_id
         self._dtypes = _check_inputs(self._session, source)
         self._output, self._is_pooled = _choose_output(self._session, source)
         self._options = RunOptions()
         self._options.log_severity_level = _FATAL
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ds2fast-encoder")
 
-    def encode(self, ids: IntArray, mask: IntArray) -> FloatArray:
-        """Encode a batch.
+    @classmethod
+    def open(
+        cls, files: EncoderFiles, *, cache: GraphCache, precision: OnnxPrecision, threads: int
+    ) -> Self:
+        """Open an encoder in ONNX or safetensors form, its graph optimised and kept in `cache`.
+
+        Raises
+        ------
+        InputError, InputFileError, OutputError
+            As `prepare_graph` does.
+        """
+        pad_id = files.config.get("pad_token_id")
+        return cls(
+            prepare_graph(files, cache, precision),
+            source=files.weights,
+            pooling=files.pooling,
+            threads=threads,
+            precision=precision,
+            pad_id=pad_id if isinstance(pad_id, int) else 0,
+        )
+
+    def encode(self, ids: IntArray | Int32Array, offsets: IntArray) -> FloatArray:
+        """Encode texts; those of like length run together, padded.
+
+        In int8 a vector depends slightly on the texts that run with it.
 
         Parameters
         ----------
-        ids, mask : (rows, length) int64
-            Token ids, and 1 where a token stands, 0 on padding.
+        ids : (total,) int32 or int64
+            Token ids of all texts, one text after the other.
+        offsets : (n + 1,) int64
+            The tokens of text i are `ids[offsets[i]:offsets[i + 1]]`, at least one.
 
         Returns
         -------
-        (rows, d) float32
+        (n, d) float32
             Rows of norm 1.
         """
+        lengths = np.diff(offsets)
+        vectors = np.empty((0, 0), np.float32)
+        for rows in plan_batches(lengths):
+            batch = self._encode_padded(*_pad(ids, offsets[rows], lengths[rows], self._pad_id))
+            if not len(vectors):  # the first batch tells the width
+                vectors = np.empty((len(lengths), batch.shape[1]), np.float32)
+            vectors[rows] = batch
+        return vectors
+
+    def _encode_padded(self, ids: IntArray, mask: IntArray) -> FloatArray:
+        """Vectors of a padded batch; `mask` is 1 where a token stands, 0 on padding."""
         arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         feeds = {name: arrays[name].astype(dtype) for name, dtype in self._dtypes.items()}
         # A run cannot hear Ctrl-C. In a thread of its own it is told to stop by the one that can.
-        run = self._worker.submit(self._session.run, [self._output], feeds, self._options)
-        result: npt.NDArray[Any] = run.result()[0]
+        result = self._worker.submit(self._run, feeds).result()
         if not self._is_pooled:
             result = _pool(result, mask, self._pooling)
         return _normalise(result)
+
+    def _run(self, feeds: dict[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """Run with inputs and output in place: nothing is copied on the way in."""
+        binding = self._session.io_binding()
+        for name, array in feeds.items():
+            binding.bind_cpu_input(name, array)
+        binding.bind_output(self._output)
+        self._session.run_with_iobinding(binding, self._options)
+        result: npt.NDArray[Any] = binding.copy_outputs_to_cpu()[0]
+        return result
 
     def __enter__(self) -> Self:
         return self
@@ -91,6 +154,18 @@ class OnnxEncoder:
     ) -> None:
         self._options.terminate = True  # ends a run that is still going on, between two operators
         self._worker.shutdown(wait=True, cancel_futures=True)
+
+
+def _pad(
+    ids: IntArray | Int32Array, begins: IntArray, lengths: IntArray, pad_id: int
+) -> tuple[IntArray, IntArray]:
+    """Token ids and attention mask of some texts, each (rows, longest) int64."""
+    present = np.arange(lengths.max()) < lengths[:, None]
+    padded = np.full(present.shape, pad_id, np.int64)
+    padded[present] = np.concatenate(
+        [ids[begin : begin + length] for begin, length in zip(begins, lengths, strict=True)]
+    )
+    return padded, present.astype(np.int64)
 
 
 def _open(graph: bytes | Path, source: Path, threads: int) -> InferenceSession:

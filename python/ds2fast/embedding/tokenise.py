@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,34 +22,64 @@ _CHUNK_CHARACTERS = 250_000
 
 @dataclass(frozen=True, eq=False)
 class TokenTable:
-    """Token ids of N texts, one behind the other.
+    """Token ids of N texts in one or more pieces each, one behind the other.
 
     Attributes
     ----------
     ids : (total,) int32
-        The tokens of text i are `ids[offsets[i]:offsets[i + 1]]`; every text has at least one.
-    offsets : (N + 1,) int64
-        Where each text begins.
+        The tokens of piece i are `ids[offsets[i]:offsets[i + 1]]`.
+    offsets : (pieces + 1,) int64
+        Where each piece begins.
     truncated : (N,) bool
         Texts that were cut at the maximum length.
+    firsts : (N + 1,) int64
+        The pieces of text i are `firsts[i]` to `firsts[i + 1]`; by default, one each.
     """
 
     ids: IdArray
     offsets: IntArray
     truncated: BoolArray
+    firsts: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def __post_init__(self) -> None:
+        if not len(self.firsts):
+            object.__setattr__(self, "firsts", np.arange(len(self.truncated) + 1))
 
     @property
     def lengths(self) -> IntArray:
         """(N,) int64: tokens of each text."""
-        return np.diff(self.offsets)
+        return np.diff(self.offsets[self.firsts])
+
+    def rows(self, texts: IntArray) -> TokenTable:
+        """The table of some texts, in the order given."""
+        counts = np.diff(self.firsts)[texts]
+        firsts = _offsets(counts)
+        pieces = np.repeat(self.firsts[texts] - firsts[:-1], counts) + np.arange(firsts[-1])
+        lengths = np.diff(self.offsets)[pieces]
+        offsets = _offsets(lengths)
+        places = np.repeat(self.offsets[pieces] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return TokenTable(self.ids[places], offsets, self.truncated[texts], firsts)
+
+
+def _offsets(lengths: IntArray) -> IntArray:
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
 
 
 class Tokeniser:
-    """The encoder's tokeniser, cutting at the encoder's length and padding nothing."""
+    """The encoder's tokeniser, padding nothing.
 
-    def __init__(self, files: EncoderFiles) -> None:
+    Parameters
+    ----------
+    files : EncoderFiles
+        Its tokenizer, and the length that the encoder takes.
+    cuts : bool
+        Whether a text beyond that length is cut there, or falls into pieces of that length.
+    """
+
+    def __init__(self, files: EncoderFiles, *, cuts: bool = True) -> None:
         self._tokenizer = _load(files)
-        self.pad_id = _pad_id(files, self._tokenizer)
+        self._cuts = cuts
+        self._pad_id = _pad_id(files, self._tokenizer)
         # What the file says about both is overridden: it often holds the settings of training.
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(files.max_tokens)
@@ -61,18 +91,27 @@ class Tokeniser:
         """
         # encode_batch_fast leaves out character offsets; tokenizers has had it since 0.20.
         encode_batch = getattr(self._tokenizer, "encode_batch_fast", self._tokenizer.encode_batch)
-        pieces: list[IdArray] = []
-        lengths = np.empty(len(texts), np.int64)
-        truncated = np.empty(len(texts), np.bool_)
+        ids: list[IdArray] = []
+        lengths: list[int] = []
+        counts = np.ones(len(texts), np.int64)
+        truncated = np.zeros(len(texts), np.bool_)
         for begin, end in _chunks(texts):
-            encodings: list[Encoding] = encode_batch(texts[begin:end])
-            rows = [encoding.ids or [self.pad_id] for encoding in encodings]
-            lengths[begin:end] = [len(row) for row in rows]
-            truncated[begin:end] = [bool(encoding.overflowing) for encoding in encodings]
-            pieces.append(np.array([token for row in rows for token in row], np.int32))
+            for place, encoding in enumerate(encode_batch(texts[begin:end]), begin):
+                rows = self._pieces(encoding)
+                counts[place] = len(rows)
+                truncated[place] = self._cuts and bool(encoding.overflowing)
+                lengths += [len(row) for row in rows]
+                ids += [np.array(row, np.int32) for row in rows]
             report(end)
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-        return TokenTable(np.concatenate(pieces), offsets, truncated)
+        joined = np.concatenate(ids) if ids else np.empty(0, np.int32)
+        return TokenTable(
+            joined, _offsets(np.array(lengths, np.int64)), truncated, _offsets(counts)
+        )
+
+    def _pieces(self, encoding: Encoding) -> list[list[int]]:
+        """Tokens of each piece; a text that has none is a padding token."""
+        first = encoding.ids or [self._pad_id]
+        return [first] if self._cuts else [first, *(piece.ids for piece in encoding.overflowing)]
 
 
 def _chunks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
@@ -105,7 +144,7 @@ def _load(files: EncoderFiles) -> Tokenizer:
 
 
 def _pad_id(files: EncoderFiles, tokenizer: Tokenizer) -> int:
-    """Id that fills a batch up; masked, but some graphs count positions by it."""
+    """Id that stands for a text without tokens."""
     configured = files.config.get("pad_token_id")
     if isinstance(configured, int):
         return configured

@@ -137,9 +137,24 @@ class BoundEncoder {
   std::unique_ptr<encoder::TextEncoder> encoder_;
 };
 
+std::vector<std::string> native_precisions() {
+  const simd::EncoderKernels kernels = simd::encoder_kernels(simd::active_level());
+  std::vector<std::string> names;
+  if (kernels.int8.multiply != nullptr) {
+    names.emplace_back("int8");
+  }
+  if (kernels.bf16.multiply != nullptr) {
+    names.emplace_back("bf16");
+  }
+  names.emplace_back("fp32");
+  return names;
+}
+
 }  // namespace
 
 void register_encoder(py::module_& module) {
+  module.def("native_precisions", &native_precisions,
+             "Precisions that the processor has products of, the fastest first.");
   py::class_<BoundEncoder>(module, "Encoder", "A BERT-like encoder; its layers are added in order.")
       .def(py::init<Floats, Floats, const Floats&, const Pair&, const Floats&, std::size_t,
                     std::size_t, float, const std::string&, const std::string&,

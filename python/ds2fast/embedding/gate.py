@@ -1,0 +1,107 @@
+"""The choice of a precision by what it does to the user's own texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ds2fast import _core
+from ds2fast.embedding.distinct import DistinctTexts
+from ds2fast.embedding.engine import Precision
+from ds2fast.embedding.overlap import neighbour_overlap
+from ds2fast.errors import InputError
+from ds2fast.results import FloatArray
+
+_NEIGHBOURS = 10
+
+
+@dataclass(frozen=True)
+class PrecisionGate:
+    """What a faster arithmetic has to reach on a sample of the user's texts to be taken.
+
+    Attributes
+    ----------
+    sample : int
+        Distinct texts that are compared with float32; at least 12. Chosen by their hashes.
+    cosine : float
+        Least mean cosine between the two vectors of a text.
+    overlap : float
+        Least share of the 10 nearest neighbours within the sample that both have in common.
+
+    Examples
+    --------
+    >>> from ds2fast.embedding import PrecisionGate
+    >>> PrecisionGate(overlap=0.98).sample
+    1000
+    """
+
+    sample: int = 1000
+    cosine: float = 0.99
+    overlap: float = 0.85
+
+    def __post_init__(self) -> None:
+        if self.sample < _NEIGHBOURS + 2:
+            raise InputError(
+                f"gate.sample: expected at least {_NEIGHBOURS + 2} texts, got {self.sample}"
+            )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A precision, and why it is used."""
+
+    precision: Precision
+    reason: str
+
+
+def choose_precision(
+    texts: DistinctTexts,
+    gate: PrecisionGate,
+    vectors_of: Callable[[DistinctTexts, Precision], FloatArray],
+    candidates: list[Precision],
+) -> Choice:
+    """The first of the candidates that the gate lets through, else float32.
+
+    Parameters
+    ----------
+    texts : DistinctTexts
+        The user's.
+    gate : PrecisionGate
+        What is asked for.
+    vectors_of : callable
+        `vectors_of(texts, precision)` gives unit rows.
+    candidates : list of str
+        Precisions faster than float32 on this machine, the fastest first.
+    """
+    if not candidates:
+        return Choice("fp32", "this processor has no products of bytes or of bfloat16")
+    if len(texts) < 2 * gate.sample:
+        return Choice(
+            "fp32",
+            f"{len(texts)} texts are too few for a comparison of {gate.sample} to save time",
+        )
+    sample = texts.sample(gate.sample)
+    exact = vectors_of(sample, "fp32")
+    refused: list[str] = []
+    for precision in candidates:
+        fast = vectors_of(sample, precision)
+        cosine = float(np.einsum("nd,nd->n", exact, fast, dtype=np.float64).mean())
+        overlap = neighbour_overlap(exact, fast, _NEIGHBOURS)
+        found = (
+            f"{precision} on {len(sample)} of these texts: mean cosine to fp32 {cosine:.4f} (at "
+            f"least {gate.cosine:g}), neighbours in common {overlap:.3f} (at least "
+            f"{gate.overlap:g})"
+        )
+        if cosine >= gate.cosine and overlap >= gate.overlap:
+            return Choice(precision, "; ".join([*refused, found]))
+        refused.append(f"not {found}")
+    return Choice("fp32", "; ".join(refused))
+
+
+def faster_precisions(backend: str) -> list[Precision]:
+    """Precisions that are faster than float32 on this machine, the fastest first."""
+    known: tuple[Precision, ...] = ("int8", "bf16") if backend == "native" else ("int8",)
+    native = _core.native_precisions()
+    return [precision for precision in known if precision in native]

@@ -1,0 +1,221 @@
+"""A model that runs over texts, with what it finished before kept in a store."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ds2fast.embedding.distinct import DistinctTexts
+from ds2fast.embedding.engine import Backend, Engine, LongText, Model, Precision
+from ds2fast.embedding.plan import BatchPlan
+from ds2fast.embedding.store import VectorStore
+from ds2fast.embedding.tokenise import TokenTable
+from ds2fast.errors import InputFileError, OutputError
+from ds2fast.progress import Reporter
+from ds2fast.results import BoolArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class TextVectors:
+    """What became of texts.
+
+    Attributes
+    ----------
+    vectors : (n, d) float32
+        Rows of norm 1.
+    truncated : (n,) bool
+        Texts that were cut at the maximum length.
+    num_run : int
+        How many of them ran now; the others were in the store.
+    """
+
+    vectors: FloatArray
+    truncated: BoolArray
+    num_run: int
+
+
+@dataclass(frozen=True)
+class StorePlace:
+    """Where vectors are kept.
+
+    Attributes
+    ----------
+    folder : Path or None
+        The folder of all stores; None keeps nothing.
+    is_required : bool
+        Whether the user named it: a folder that cannot be written is then an error, else a note.
+    """
+
+    folder: Path | None
+    is_required: bool
+
+
+class Job:
+    """Runs a model over texts.
+
+    Parameters
+    ----------
+    model : Model
+        What runs.
+    backend : {"native", "onnxruntime", "static"}
+        What it runs in.
+    long_text : {"truncate", "chunk-mean"}
+        What becomes of texts beyond the maximum length.
+    place : StorePlace
+        Where vectors are kept.
+    reporter : Reporter
+        Hears of the stages "tokenising" (texts) and "embedding" (tokens).
+
+    Attributes
+    ----------
+    notes : list of str
+        What the user should be told about the store.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        backend: Backend | Literal["static"],
+        long_text: LongText,
+        place: StorePlace,
+        reporter: Reporter,
+    ) -> None:
+        self.notes: list[str] = []
+        self._model = model
+        self._backend = backend
+        self._long_text = long_text
+        self._place = place
+        self._reporter = reporter
+
+    def run(self, texts: DistinctTexts, precision: Precision) -> TextVectors:
+        """Vectors of texts in one precision."""
+        with (
+            self._model.open(precision, self._backend) as engine,
+            self._open_store(engine) as store,
+        ):
+            run = _Run(self._model, engine, self._long_text, texts, self._reporter)
+            if store is None:
+                return run.in_batches(run.plan(np.arange(len(texts))))
+            self.notes += [note for note in store.notes if note not in self.notes]
+            return _run_with_store(run, texts, store)
+
+    def _open_store(self, engine: Engine) -> AbstractContextManager[VectorStore | None]:
+        if self._place.folder is None:
+            return nullcontext()
+        key = {**self._model.identity(), **engine.identity, "long_text": self._long_text}
+        try:
+            return VectorStore(self._place.folder, key)
+        except (OutputError, InputFileError) as error:
+            if self._place.is_required:
+                raise
+            self.notes.append(f"vectors are not kept: {error}")
+            return nullcontext()
+
+
+def _run_with_store(run: _Run, texts: DistinctTexts, store: VectorStore) -> TextVectors:
+    plan = BatchPlan(store, texts.hashes, run.plan)
+    done = run.in_batches(plan.batches, store)
+    plan.finish()
+    ran = np.concatenate([np.empty(0, np.int64), *plan.batches])
+    kept = np.setdiff1d(np.arange(len(texts)), ran)
+    if not len(kept):
+        return done
+    vectors, _, truncated = store.read(plan.slots[kept])
+    if not done.num_run:
+        return TextVectors(vectors, truncated, 0)
+    done.vectors[kept], done.truncated[kept] = vectors, truncated
+    return done
+
+
+class _Run:
+    """One pass of an engine over some of the texts."""
+
+    def __init__(
+        self,
+        model: Model,
+        engine: Engine,
+        long_text: LongText,
+        texts: DistinctTexts,
+        reporter: Reporter,
+    ) -> None:
+        self._model = model
+        self._engine = engine
+        self._tokeniser = model.tokeniser(long_text)
+        self._texts = texts
+        self._reporter = reporter
+        self._tokens: tuple[IntArray, TokenTable] | None = None
+
+    def plan(self, places: IntArray) -> list[IntArray]:
+        """Group the texts at some places into batches."""
+        return [places[batch] for batch in self._engine.plan(self._tokenise(places).lengths)]
+
+    def in_batches(self, batches: list[IntArray], store: VectorStore | None = None) -> TextVectors:
+        """Vectors of the texts in the batches, the others' undefined; each batch is stored."""
+        vectors = np.empty((0, 0), np.float32)
+        truncated = np.zeros(len(self._texts), np.bool_)
+        if not batches:
+            return TextVectors(vectors, truncated, 0)
+        places = np.sort(np.concatenate(batches))
+        tokens = self._tokenise(places)
+        done, total = 0, int(tokens.lengths.sum())
+        truncated[places] = tokens.truncated
+        for batch in batches:
+            table = tokens.rows(np.searchsorted(places, batch))
+            found = self._encode(table, done, total)
+            self._check_finite(found, batch)
+            if store is not None:
+                store.append(self._texts.hashes[batch], found, table.lengths, table.truncated)
+            if not len(vectors):  # the first batch tells the width
+                vectors = np.empty((len(self._texts), found.shape[1]), np.float32)
+            vectors[batch] = found
+            done += len(table.ids)
+        return TextVectors(vectors, truncated, len(places))
+
+    def _encode(self, table: TokenTable, done: int, total: int) -> FloatArray:
+        """Vectors of texts; `done` of `total` tokens ran before them."""
+        count = len(table.ids)
+
+        def report(part: int, parts: int) -> None:
+            now = done + (count * part // parts if parts else count)
+            self._reporter.update("embedding", now, total, unit="tok")
+
+        report(0, 1)
+        pieces = self._engine.encode(table.ids, table.offsets, report)
+        report(1, 1)
+        return _join_pieces(pieces, table)
+
+    def _tokenise(self, places: IntArray) -> TokenTable:
+        """Tokens of the texts at ascending places."""
+        if self._tokens is not None and np.isin(places, self._tokens[0]).all():
+            known, table = self._tokens
+            return table if len(known) == len(places) else table.rows(known.searchsorted(places))
+        texts = [self._texts.texts[place] for place in places]
+        table = self._tokeniser.encode(
+            texts, lambda done: self._reporter.update("tokenising", done, len(texts), unit="text")
+        )
+        self._model.check_tokens(table)
+        self._tokens = (places, table)
+        return table
+
+    def _check_finite(self, vectors: FloatArray, batch: IntArray) -> None:
+        broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+        if len(broken):
+            text = self._texts.texts[batch[broken[0]]]
+            raise InputFileError(
+                f"model {self._model.name!r}: expected vectors of finite numbers, got others for "
+                f"{len(broken)} texts, the first is {text[:60]!r}; its weights are damaged"
+            )
+
+
+def _join_pieces(vectors: FloatArray, table: TokenTable) -> FloatArray:
+    """Unit rows of texts from those of their pieces, which count by their tokens."""
+    if len(vectors) == len(table.truncated):
+        return vectors
+    weighted = vectors * np.diff(table.offsets)[:, None].astype(np.float32)
+    sums = np.add.reduceat(weighted, table.firsts[:-1], axis=0)
+    return np.asarray(sums / np.linalg.norm(sums, axis=1, keepdims=True), np.float32)
