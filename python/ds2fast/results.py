@@ -68,7 +68,8 @@ class Embeddings(ShortRepr):
     backend : {"native", "onnxruntime", "static"}
         What the encoder ran in.
     num_run : int
-        Distinct texts that were encoded now; the others' vectors were kept from before.
+        Distinct texts that were encoded now, in comparisons of precisions too; the others'
+        vectors were kept from before.
     notes : tuple of str
         What should be known about kept vectors: that none are kept, say, and why.
     """

@@ -80,8 +80,10 @@ class EncoderFiles:
         """Hash of the weights' file; with tensors beside a graph, of both files' hashes."""
         beside = self.weights.with_name(f"{self.weights.name}_data")
         if not beside.is_file():
-            return _sha256(self.weights)
-        return hashlib.sha256(f"{_sha256(self.weights)}{_sha256(beside)}".encode()).hexdigest()
+            return file_sha256(self.weights)
+        return hashlib.sha256(
+            f"{file_sha256(self.weights)}{file_sha256(beside)}".encode()
+        ).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ class Modules:
     is_static: bool = False
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Hash of a file."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,15 +7,19 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 from ds2fast.embedding.cache import CacheDir, GraphCache, resolve_cache_dir
-from ds2fast.embedding.distinct import DistinctTexts, check_texts, distinct_texts
+from ds2fast.embedding.checkpoint import EncoderFiles
+from ds2fast.embedding.distinct import check_texts, distinct_texts
 from ds2fast.embedding.engine import Backend, LongText, Model, Precision
-from ds2fast.embedding.gate import Choice, PrecisionGate, choose_precision, faster_precisions
+from ds2fast.embedding.gate import Choice, PrecisionGate, choose_precision
 from ds2fast.embedding.job import Job, StorePlace
-from ds2fast.embedding.models import DEFAULT_MODEL, resolve_encoder
+from ds2fast.embedding.models import DEFAULT_MODEL, resolve_model
+from ds2fast.embedding.static import StaticFiles
+from ds2fast.embedding.static_model import StaticModel
+from ds2fast.embedding.teacher import compare_with_teacher
 from ds2fast.embedding.transformer import TransformerModel
 from ds2fast.errors import InputError
 from ds2fast.progress import Progress, Reporter
-from ds2fast.results import Embeddings, FloatArray
+from ds2fast.results import Embeddings
 from ds2fast.threads import resolve_threads
 
 _DEFAULT_GATE = PrecisionGate()
@@ -100,26 +104,35 @@ def embed(
     _check_choice("long_text", long_text, get_args(LongText))
     num_threads = resolve_threads(threads)
     with Reporter.of(progress) as reporter:
-        opened = _open_model(model, cache_dir, num_threads)
-        chosen_backend = opened.backend(backend)
-        job = Job(
-            opened,
-            backend=chosen_backend,
-            long_text=long_text,
-            place=_store_place(cache_dir),
-            reporter=reporter,
-        )
-        distinct, inverse = distinct_texts(checked, lowercase=opened.lowercase)
-        choice = _choose(precision, distinct, gate, job, chosen_backend)
+        files = resolve_model(model)
+
+        def job_of(
+            chosen: EncoderFiles | StaticFiles, wanted: Backend | Literal["auto"] = "auto"
+        ) -> Job:
+            opened = _open_model(chosen, cache_dir, num_threads)
+            return Job(
+                opened,
+                backend=opened.backend(wanted),
+                long_text=long_text,
+                place=_store_place(cache_dir),
+                reporter=reporter,
+            )
+
+        job = job_of(files, backend)
+        distinct, inverse = distinct_texts(checked, lowercase=job.model.lowercase)
+        if isinstance(files, StaticFiles) and precision == "auto":
+            choice = Choice("fp32", compare_with_teacher(files, distinct, gate, job, job_of))
+        else:
+            choice = choose_precision(precision, distinct, gate, job)
         done = job.run(distinct, choice.precision)
     return Embeddings(
         vectors=done.vectors[inverse],
-        model=opened.name,
+        model=files.name,
         precision=choice.precision,
         reason=choice.reason,
         truncated=int(done.truncated[inverse].sum()),
-        backend=chosen_backend,
-        num_run=done.num_run,
+        backend=job.backend,
+        num_run=job.num_run,
         notes=tuple(job.notes),
     )
 
@@ -131,27 +144,12 @@ def _check_choice(name: str, value: object, known: tuple[str, ...]) -> None:
         )
 
 
-def _open_model(model: str | os.PathLike[str], cache_dir: CacheDir, threads: int) -> Model:
-    files = resolve_encoder(model)
+def _open_model(files: EncoderFiles | StaticFiles, cache_dir: CacheDir, threads: int) -> Model:
+    if isinstance(files, StaticFiles):
+        return StaticModel(files, threads=threads)
     return TransformerModel(files, graphs=GraphCache(cache_dir), threads=threads)
 
 
 def _store_place(cache_dir: CacheDir) -> StorePlace:
     root = resolve_cache_dir(cache_dir)
     return StorePlace(None if root is None else root / "vectors", cache_dir is not None)
-
-
-def _choose(
-    precision: Precision | Literal["auto"],
-    texts: DistinctTexts,
-    gate: PrecisionGate,
-    job: Job,
-    backend: str,
-) -> Choice:
-    if precision != "auto":
-        return Choice(precision, "it was asked for")
-
-    def vectors_of(sample: DistinctTexts, tried: Precision) -> FloatArray:
-        return job.run(sample, tried).vectors
-
-    return choose_precision(texts, gate, vectors_of, faster_precisions(backend))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import numpy as np
 
 from ds2fast import _core
 from ds2fast.embedding.distinct import DistinctTexts
 from ds2fast.embedding.engine import Precision
+from ds2fast.embedding.job import TextVectors
 from ds2fast.embedding.overlap import neighbour_overlap
 from ds2fast.errors import InputError
-from ds2fast.results import FloatArray
 
-_NEIGHBOURS = 10
+NEIGHBOURS = 10
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,21 @@ class PrecisionGate:
     overlap: float = 0.85
 
     def __post_init__(self) -> None:
-        if self.sample < _NEIGHBOURS + 2:
+        if self.sample < NEIGHBOURS + 2:
             raise InputError(
-                f"gate.sample: expected at least {_NEIGHBOURS + 2} texts, got {self.sample}"
+                f"gate.sample: expected at least {NEIGHBOURS + 2} texts, got {self.sample}"
             )
+
+
+class Runner(Protocol):
+    """What a choice needs of a job."""
+
+    @property
+    def backend(self) -> str:
+        """What the model runs in."""
+
+    def run(self, texts: DistinctTexts, precision: Precision) -> TextVectors:
+        """Vectors of texts in one precision."""
 
 
 @dataclass(frozen=True)
@@ -57,24 +68,24 @@ class Choice:
 
 
 def choose_precision(
-    texts: DistinctTexts,
-    gate: PrecisionGate,
-    vectors_of: Callable[[DistinctTexts, Precision], FloatArray],
-    candidates: list[Precision],
+    wanted: Precision | Literal["auto"], texts: DistinctTexts, gate: PrecisionGate, job: Runner
 ) -> Choice:
-    """The first of the candidates that the gate lets through, else float32.
+    """The precision asked for; of "auto", the fastest that the gate lets through, else float32.
 
     Parameters
     ----------
+    wanted : str
+        What the user asked for.
     texts : DistinctTexts
         The user's.
     gate : PrecisionGate
-        What is asked for.
-    vectors_of : callable
-        `vectors_of(texts, precision)` gives unit rows.
-    candidates : list of str
-        Precisions faster than float32 on this machine, the fastest first.
+        What "auto" asks of a precision.
+    job : Runner
+        Gives unit rows of texts.
     """
+    if wanted != "auto":
+        return Choice(wanted, "it was asked for")
+    candidates = faster_precisions(job.backend)
     if not candidates:
         return Choice("fp32", "this processor has no products of bytes or of bfloat16")
     if len(texts) < 2 * gate.sample:
@@ -83,12 +94,12 @@ def choose_precision(
             f"{len(texts)} texts are too few for a comparison of {gate.sample} to save time",
         )
     sample = texts.sample(gate.sample)
-    exact = vectors_of(sample, "fp32")
+    exact = job.run(sample, "fp32").vectors
     refused: list[str] = []
     for precision in candidates:
-        fast = vectors_of(sample, precision)
+        fast = job.run(sample, precision).vectors
         cosine = float(np.einsum("nd,nd->n", exact, fast, dtype=np.float64).mean())
-        overlap = neighbour_overlap(exact, fast, _NEIGHBOURS)
+        overlap = neighbour_overlap(exact, fast, NEIGHBOURS)
         found = (
             f"{precision} on {len(sample)} of these texts: mean cosine to fp32 {cosine:.4f} (at "
             f"least {gate.cosine:g}), neighbours in common {overlap:.3f} (at least "

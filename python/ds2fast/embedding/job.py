@@ -72,6 +72,10 @@ class Job:
 
     Attributes
     ----------
+    model, backend
+        As given.
+    num_run : int
+        Texts that ran so far, those of comparisons too; the others were in the store.
     notes : list of str
         What the user should be told about the store.
     """
@@ -86,8 +90,9 @@ class Job:
         reporter: Reporter,
     ) -> None:
         self.notes: list[str] = []
-        self._model = model
-        self._backend = backend
+        self.num_run = 0
+        self.model = model
+        self.backend = backend
         self._long_text = long_text
         self._place = place
         self._reporter = reporter
@@ -95,19 +100,22 @@ class Job:
     def run(self, texts: DistinctTexts, precision: Precision) -> TextVectors:
         """Vectors of texts in one precision."""
         with (
-            self._model.open(precision, self._backend) as engine,
+            self.model.open(precision, self.backend) as engine,
             self._open_store(engine) as store,
         ):
-            run = _Run(self._model, engine, self._long_text, texts, self._reporter)
+            run = _Run(self.model, engine, self._long_text, texts, self._reporter)
             if store is None:
-                return run.in_batches(run.plan(np.arange(len(texts))))
-            self.notes += [note for note in store.notes if note not in self.notes]
-            return _run_with_store(run, texts, store)
+                done = run.in_batches(run.plan(np.arange(len(texts))))
+            else:
+                self.notes += [note for note in store.notes if note not in self.notes]
+                done = _run_with_store(run, texts, store)
+        self.num_run += done.num_run
+        return done
 
     def _open_store(self, engine: Engine) -> AbstractContextManager[VectorStore | None]:
         if self._place.folder is None:
             return nullcontext()
-        key = {**self._model.identity(), **engine.identity, "long_text": self._long_text}
+        key = {**self.model.identity(), **engine.identity, "long_text": self._long_text}
         try:
             return VectorStore(self._place.folder, key)
         except (OutputError, InputFileError) as error:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ds2fast.embedding import hub
 from ds2fast.embedding.checkpoint import EncoderFiles, Pooling, read_checkpoint
-from ds2fast.errors import InputTypeError, ModelNotFoundError
+from ds2fast.embedding.static import StaticFiles, find_static
+from ds2fast.errors import InputError, InputTypeError, ModelNotFoundError
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -77,17 +78,43 @@ def resolve_encoder(model: str | os.PathLike[str] = DEFAULT_MODEL) -> EncoderFil
     >>> resolve_encoder(encoder_dir).pooling
     'mean'
     """
+    files = resolve_model(model)
+    if isinstance(files, StaticFiles):
+        raise InputError(f"model {files.name!r}: expected a sentence encoder, got a static one")
+    return files
+
+
+def resolve_model(
+    model: str | os.PathLike[str] = DEFAULT_MODEL, *, offline: bool = False
+) -> EncoderFiles | StaticFiles:
+    """Find the files of a sentence encoder, as `resolve_encoder` does, or of a static model.
+
+    With `offline` the network is not asked, and what is not here is a ModelNotFoundError.
+    """
     name = _check_name(model)
     if _is_path(model, name):
-        return read_checkpoint(_require_directory(name), name=name)
+        return _read_model(_require_directory(name), name)
     cached = hub.find_cached(name)
     if cached is not None:
         try:
-            return read_checkpoint(cached, name=name, revision=cached.name)
+            return _read_model(cached, name, cached.name)
         except ModelNotFoundError:
-            pass  # part of the files is there: the rest is downloaded
+            if offline:
+                raise
+            # part of the files is there: the rest is downloaded
+    if offline:
+        raise ModelNotFoundError(f"model {name!r}: not on this machine")
     fetched = hub.fetch(name)
-    return read_checkpoint(fetched, name=name, revision=fetched.name)
+    return _read_model(fetched, name, fetched.name)
+
+
+def _read_model(
+    directory: Path, name: str, revision: str | None = None
+) -> EncoderFiles | StaticFiles:
+    static = find_static(directory)
+    if static is not None:
+        return replace(static, name=name, revision=revision)
+    return read_checkpoint(directory, name=name, revision=revision)
 
 
 def encoder_info(model: str | os.PathLike[str] = DEFAULT_MODEL) -> EncoderInfo:
@@ -116,13 +143,13 @@ def encoder_info(model: str | os.PathLike[str] = DEFAULT_MODEL) -> EncoderInfo:
     >>> encoder_info(encoder_dir).max_tokens
     256
     """
-    files = resolve_encoder(model)
+    files = resolve_model(model)
     return EncoderInfo(
         name=files.name,
         revision=files.revision,
         weights=files.weights.name,
         weights_sha256=files.weights_sha256(),
-        pooling=files.pooling,
+        pooling="mean" if isinstance(files, StaticFiles) else files.pooling,
         max_tokens=files.max_tokens,
     )
 

@@ -77,7 +77,7 @@ class Tokeniser:
     """
 
     def __init__(self, files: EncoderFiles, *, cuts: bool = True) -> None:
-        self._tokenizer = _load(files)
+        self._tokenizer = load_tokenizer(files)
         self._cuts = cuts
         self._pad_id = _pad_id(files, self._tokenizer)
         # What the file says about both is overridden: it often holds the settings of training.
@@ -125,7 +125,8 @@ def _chunks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
     yield begin, len(texts)
 
 
-def _load(files: EncoderFiles) -> Tokenizer:
+def load_tokenizer(files: EncoderFiles) -> Tokenizer:
+    """The tokeniser of an encoder as its file has it, truncation and padding included."""
     from tokenizers import BertWordPieceTokenizer, Tokenizer
 
     path, settings = files.tokenizer, files.tokenizer_config

@@ -1,0 +1,66 @@
+"""A static model beside the encoder that it was distilled from, on the user's own texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ds2fast.embedding.checkpoint import EncoderFiles
+from ds2fast.embedding.distinct import DistinctTexts
+from ds2fast.embedding.gate import NEIGHBOURS, PrecisionGate, Runner
+from ds2fast.embedding.models import resolve_model
+from ds2fast.embedding.overlap import neighbour_overlap
+from ds2fast.embedding.static import StaticFiles
+from ds2fast.errors import Ds2fastError
+
+
+def compare_with_teacher(
+    static: StaticFiles,
+    texts: DistinctTexts,
+    gate: PrecisionGate,
+    job: Runner,
+    teacher_job: Callable[[EncoderFiles], Runner],
+) -> str:
+    """Say how many neighbours a static model and its encoder have in common.
+
+    Parameters
+    ----------
+    static : StaticFiles
+        The static model.
+    texts : DistinctTexts
+        The user's; `gate.sample` of them are compared.
+    gate : PrecisionGate
+        Its sample.
+    job : Runner
+        Runs the static model.
+    teacher_job : callable
+        Makes a runner of the encoder.
+    """
+    teacher = _find_teacher(static)
+    if isinstance(teacher, str):
+        return f"a static model; {teacher}"
+    sample = texts.sample(gate.sample)
+    if len(sample) < NEIGHBOURS + 2:
+        return f"a static model; {len(sample)} texts are too few to compare it with its encoder"
+    fast = job.run(sample, "fp32").vectors
+    exact = teacher_job(teacher).run(sample, "fp32").vectors
+    return (
+        f"a static model; on {len(sample)} of these texts it has "
+        f"{neighbour_overlap(exact, fast, NEIGHBOURS):.3f} of the {NEIGHBOURS} nearest neighbours "
+        f"in common with {teacher.name}"
+    )
+
+
+def _find_teacher(static: StaticFiles) -> EncoderFiles | str:
+    """The encoder, or why there is no comparison with it."""
+    origin = static.teacher
+    if "teacher" not in origin:
+        return "what it was distilled from is not known, so that it is compared with nothing"
+    try:
+        teacher = resolve_model(str(origin["teacher"]), offline=True)
+    except Ds2fastError:
+        teacher = static
+    if isinstance(teacher, StaticFiles):
+        return f"its encoder {origin['teacher']} is not here to be compared with"
+    if teacher.weights_sha256() != origin.get("weights_sha256"):
+        return f"its encoder {origin['teacher']} has other weights now, and is not compared with"
+    return teacher
