@@ -1,13 +1,17 @@
-"""embed: order, repeats, lengths, padding, errors, interruption, and what is kept in the cache."""
+"""embed: order, repeats, lengths, precisions, errors, interruption, and which graphs are kept."""
 
 from __future__ import annotations
 
 import doctest
+import gzip
+import json
 import os
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +24,14 @@ from onnx import TensorProto, helper
 from tokenizers import Tokenizer
 
 from ds2fast.embedding import embed, encoder_info, resolve_encoder
-from ds2fast.embedding.batching import pad_batch, plan_batches
+from ds2fast.embedding.batching import plan_batches, plan_runs
 from ds2fast.embedding.cache import GraphCache, resolve_cache_dir
-from ds2fast.embedding.export import export_encoder, graph_key
+from ds2fast.embedding.export import export_encoder
+from ds2fast.embedding.optimise import optimised_key
 from ds2fast.embedding.tokenise import Tokeniser, TokenTable
 from ds2fast.errors import InputError, InputFileError, InputTypeError, OutputError
 from ds2fast.results import Embeddings
-from encoder_fixtures import TinyEncoder, cosines, make_tiny_encoder, save_onnx, word_ids
+from encoder_fixtures import WORDS, TinyEncoder, cosines, make_tiny_encoder, save_onnx, word_ids
 
 TEXTS = [
     "the frog sat on the mat",
@@ -44,6 +49,9 @@ def tiny(tmp_path: Path) -> TinyEncoder:
     return make_tiny_encoder(tmp_path / "tiny")
 
 
+every_backend = pytest.mark.parametrize("backend", ["native", "onnxruntime"])
+
+
 def run(texts: Any, encoder: TinyEncoder, **settings: Any) -> Embeddings:
     settings.setdefault("cache_dir", False)
     return embed(texts, model=encoder.directory, **settings)
@@ -52,38 +60,57 @@ def run(texts: Any, encoder: TinyEncoder, **settings: Any) -> Embeddings:
 # Vectors
 
 
-def test_vectors_are_right_and_in_order(tiny: TinyEncoder) -> None:
-    result = run(TEXTS, tiny)
+@every_backend
+def test_vectors_are_right_and_in_order(tiny: TinyEncoder, backend: str) -> None:
+    result = run(TEXTS, tiny, backend=backend)
     assert result.vectors.shape == (7, 32)
     assert result.vectors.dtype == np.float32
     np.testing.assert_allclose(result.vectors, tiny.expect(TEXTS), atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(result.vectors, axis=1), 1, atol=1e-6)
     assert (result.model, result.precision) == (str(tiny.directory), "fp32")
+    assert (result.backend, result.num_run, result.notes) == (backend, 6, ())
     assert len(result) == 7
 
 
-def test_identical_texts_have_identical_vectors(tiny: TinyEncoder) -> None:
-    vectors = run(TEXTS, tiny).vectors
+@every_backend
+def test_identical_texts_have_identical_vectors(tiny: TinyEncoder, backend: str) -> None:
+    vectors = run(TEXTS, tiny, backend=backend).vectors
     assert (vectors[1] == vectors[4]).all()
 
 
+@every_backend
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
-def test_padding_changes_nothing(tmp_path: Path, pooling: str) -> None:
+def test_other_texts_change_nothing(tmp_path: Path, pooling: str, backend: str) -> None:
     encoder = make_tiny_encoder(tmp_path / "tiny", pooling=pooling)
-    alone = run(["stone"], encoder).vectors[0]
+    alone = run(["stone"], encoder, backend=backend).vectors[0]
     longest = "the old sun is warm at night the frog sings a stone is"
-    beside = run([longest, "stone", longest + " cold"], encoder).vectors[1]
+    texts = [longest, "stone", longest + " cold"]
+    beside = run(texts, encoder, backend=backend).vectors[1]
     assert np.abs(alone - beside).max() <= 1e-5
 
 
-def test_same_bytes_each_time(tiny: TinyEncoder) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_a_native_vector_depends_on_its_text_alone(tiny: TinyEncoder, precision: str) -> None:
+    texts = sorted(set(TEXTS))
+    for threads in (1, 3):
+        together = run(texts, tiny, precision=precision, threads=threads).vectors
+        alone = [run([text], tiny, precision=precision).vectors[0] for text in texts]
+        assert together.tobytes() == np.stack(alone).tobytes()
+
+
+@every_backend
+def test_same_bytes_each_time(tiny: TinyEncoder, backend: str) -> None:
+    texts = [f"{text} {word}" for text in TEXTS for word in ("", "a", "stone", "night frog")]
     for threads in (1, 2):
-        first, second = (run(TEXTS * 50, tiny, threads=threads).vectors for _ in range(2))
+        settings: dict[str, Any] = {"threads": threads, "backend": backend}
+        first, second = (run(texts, tiny, **settings).vectors for _ in range(2))
         assert first.tobytes() == second.tobytes()
 
 
-def test_threads_do_not_change_the_meaning(tiny: TinyEncoder) -> None:
-    one, three = (run(TEXTS, tiny, threads=threads).vectors for threads in (1, 3))
+def test_threads_do_not_change_the_meaning_of_a_graph(tiny: TinyEncoder) -> None:
+    one, three = (
+        run(TEXTS, tiny, threads=threads, backend="onnxruntime").vectors for threads in (1, 3)
+    )
     np.testing.assert_allclose(one, three, atol=1e-5)
 
 
@@ -123,6 +150,92 @@ def test_sequences_of_other_kinds(tiny: TinyEncoder) -> None:
     expected = run(TEXTS, tiny).vectors
     for texts in (tuple(TEXTS), np.array(TEXTS), np.array(TEXTS, dtype=object)):
         assert (run(texts, tiny).vectors == expected).all()
+
+
+# Backends and precisions
+
+
+REAL_TEXTS = [
+    "How do I bake bread without yeast?",
+    "###user: Name a frog.\n###assistant: The red-eyed tree frog, Agalychnis callidryas.",
+    "def add(a, b):\n    return a + b  # \u00fcber \u4f60\u597d \U0001f438",
+    "",
+    "a",
+    "Registers are allocated by colouring a graph of live ranges. " * 40,
+    "Grüße aus Köln: 3,14 × 10⁻⁹ m² " * 7,
+]
+
+
+@pytest.mark.encoder
+def test_native_and_graph_agree_on_the_real_encoder(encoder_dir: Path) -> None:
+    """Both in float32: some 1e-6 of rounding in another order, through six layers."""
+    ours, graph = (
+        embed(REAL_TEXTS, model=encoder_dir, backend=backend, precision="fp32", cache_dir=False)
+        for backend in ("native", "onnxruntime")
+    )
+    assert cosines(ours.vectors, graph.vectors.astype(np.float64)).min() > 1 - 1e-6
+    np.testing.assert_allclose(ours.vectors, graph.vectors, atol=2e-5)
+    assert (ours.backend, graph.backend) == ("native", "onnxruntime")
+    assert ours.truncated == graph.truncated == 1
+
+
+@pytest.mark.encoder
+@pytest.mark.parametrize(
+    ("backend", "precision", "least"),
+    [("native", "bf16", 0.9995), ("native", "int8", 0.98), ("onnxruntime", "int8", 0.96)],
+)
+def test_lower_precisions_are_near_and_are_others(
+    encoder_dir: Path, backend: Any, precision: Any, least: float
+) -> None:
+    """bfloat16 rounds to 1 in 256, int8 to 1 in 127 of each row's largest."""
+    exact = embed(REAL_TEXTS, model=encoder_dir, precision="fp32", cache_dir=False)
+    fast = embed(
+        REAL_TEXTS, model=encoder_dir, precision=precision, backend=backend, cache_dir=False
+    )
+    found = cosines(fast.vectors, exact.vectors.astype(np.float64))
+    assert least < found.min() < 1 - 1e-7
+    np.testing.assert_allclose(np.linalg.norm(fast.vectors, axis=1), 1, atol=1e-6)
+    assert (fast.precision, fast.reason, fast.backend) == (precision, "it was asked for", backend)
+
+
+@pytest.mark.encoder
+@pytest.mark.shared
+def test_neighbours_are_those_of_the_measured_vectors(encoder_dir: Path, shared_data: Path) -> None:
+    """The vectors there come from an int8 encoder of another make, over other renderings: near."""
+    kept = np.load(shared_data / "instructions.minilm.f16.npy", mmap_mode="r")[:60]
+    with gzip.open(shared_data / "instructions.jsonl.gz") as lines:
+        rows = [json.loads(line) for line in islice(lines, 60)]
+    texts = [
+        "\n".join(f"###{turn['role']}: {turn['content']}" for turn in row["messages"])
+        for row in rows
+    ]
+    vectors = embed(texts, model=encoder_dir, precision="fp32", cache_dir=False).vectors
+    products = vectors @ kept.astype(np.float32).T
+    assert (products.argmax(axis=1) == np.arange(60)).all()
+    print("cosine to the measured vectors:", np.diag(products).mean(), np.diag(products).min())
+
+
+def test_native_wants_tensors_of_a_known_family(tiny: TinyEncoder) -> None:
+    save_lookup_encoder(tiny.directory / "model.onnx", tiny)
+    (tiny.directory / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"backend: 'native' expects .* safetensors .*model\.onnx"):
+        run(TEXTS, tiny, backend="native")
+    assert run(TEXTS, tiny).backend == "onnxruntime"
+
+
+def test_graphs_do_not_run_in_bfloat16(tiny: TinyEncoder) -> None:
+    stages: list[str] = []
+    with pytest.raises(
+        InputError, match=r"precision: expected 'auto', 'fp32' or 'int8' .*onnxruntime.* got 'bf16'"
+    ):
+        run(
+            TEXTS,
+            tiny,
+            backend="onnxruntime",
+            precision="bf16",
+            progress=lambda stage, *_: stages.append(stage),
+        )
+    assert stages == []
 
 
 @pytest.mark.encoder
@@ -172,13 +285,39 @@ def test_plan_covers_every_text_once_within_the_budget(lengths: list[int], budge
     assert (np.diff(order) <= 0).all()
 
 
-def test_pad_batch() -> None:
-    table = TokenTable(
-        np.array([5, 6, 7, 8, 9, 10], np.int32), np.array([0, 2, 3, 6]), np.zeros(3, np.bool_)
-    )
-    ids, mask = pad_batch(table, np.array([2, 1]), pad_id=1)
-    assert ids.tolist() == [[8, 9, 10], [7, 1, 1]]
-    assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+@given(st.lists(st.integers(0, 300), min_size=1, max_size=80), st.integers(1, 2000))
+def test_plan_without_padding_covers_every_text_once(lengths: list[int], budget: int) -> None:
+    """A batch ends before the text that would fill it, so that only its first may be too long."""
+    array = np.array(lengths, np.int64)
+    batches = plan_runs(array, budget)
+    assert sorted(int(row) for rows in batches for row in rows) == list(range(len(lengths)))
+    for rows in batches:
+        assert array[rows[1:]].sum() < budget
+    assert len(batches) <= array.sum() // budget + 1
+    order = np.concatenate([array[rows] for rows in batches])
+    assert (np.diff(order) <= 0).all()
+
+
+def test_rows_of_a_table() -> None:
+    ids, offsets = np.array([5, 6, 7, 8, 9, 10], np.int32), np.array([0, 2, 3, 6])
+    table = TokenTable(ids, offsets, np.array([True, False, False]))
+    assert table.lengths.tolist() == [2, 1, 3]
+    some = table.rows(np.array([2, 0]))
+    assert some.ids.tolist() == [8, 9, 10, 5, 6]
+    assert some.offsets.tolist() == [0, 3, 5]
+    assert some.firsts.tolist() == [0, 1, 2]
+    assert some.truncated.tolist() == [False, True]
+
+
+def test_rows_of_a_table_of_pieces() -> None:
+    """Text 0 has the pieces [5, 6] and [7], text 1 has [8, 9, 10]."""
+    ids, offsets = np.array([5, 6, 7, 8, 9, 10], np.int32), np.array([0, 2, 3, 6])
+    table = TokenTable(ids, offsets, np.zeros(2, np.bool_), np.array([0, 2, 3]))
+    assert table.lengths.tolist() == [3, 3]
+    turned = table.rows(np.array([1, 0]))
+    assert turned.ids.tolist() == [8, 9, 10, 5, 6, 7]
+    assert turned.offsets.tolist() == [0, 3, 5, 6]
+    assert turned.firsts.tolist() == [0, 1, 3]
 
 
 def test_tokens_are_those_of_the_vocabulary(tiny: TinyEncoder) -> None:
@@ -220,28 +359,33 @@ def test_progress_counts_texts_and_tokens_to_the_end(tiny: TinyEncoder) -> None:
     embedding = [done for stage, done, _ in calls if stage == "embedding"]
     assert embedding == sorted(embedding)
     assert embedding[0] == 0
+    assert embedding.count(tokens) == 1
+    calls.clear()
+    run(TEXTS, tiny, precision="bf16", progress=lambda *call: calls.append(call))
+    assert calls[-1] == ("embedding", tokens, tokens)
 
 
 def save_slow_encoder(directory: Path) -> None:
-    """600 products of 1024² matrices in one run: far more than a second."""
-    matrix = np.full((1024, 1024), 2.0**-10, np.float32)
+    """600 products of 1024² matrices with each token: seconds for a batch, nothing for a word."""
     nodes = [
         helper.make_node("Cast", ["input_ids"], ["x"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["x"], ["mean"], keepdims=0),
-        helper.make_node("Add", ["w", "mean"], ["p0"]),
+        helper.make_node("Unsqueeze", ["x", "axis"], ["column"]),
+        helper.make_node("Mul", ["column", "ones"], ["p0"]),
     ]
     nodes += [helper.make_node("MatMul", [f"p{i}", "w"], [f"p{i + 1}"]) for i in range(600)]
-    nodes += [
-        helper.make_node("ReduceMean", ["p600"], ["scale"], keepdims=0),
-        helper.make_node("Mul", ["x", "scale"], ["scaled"]),
-        helper.make_node("Unsqueeze", ["scaled", "axis"], ["last_hidden_state"]),
-    ]
-    constants: dict[str, npt.NDArray[Any]] = {"w": matrix, "axis": np.array([2], np.int64)}
+    nodes.append(helper.make_node("Identity", ["p600"], ["last_hidden_state"]))
+    constants: dict[str, npt.NDArray[Any]] = {
+        "w": np.full((1024, 1024), 2.0**-10, np.float32),
+        "ones": np.ones((1, 1, 1024), np.float32),
+        "axis": np.array([2], np.int64),
+    }
     save_onnx(directory / "model.onnx", nodes, constants, inputs=["input_ids"])
 
 
-def test_ctrl_c_ends_a_running_batch(tiny: TinyEncoder) -> None:
+def test_ctrl_c_ends_a_running_graph(tiny: TinyEncoder) -> None:
     save_slow_encoder(tiny.directory)
+    weights = (tiny.directory / "model.safetensors").read_bytes()
+    (tiny.directory / "model.safetensors").unlink()
     sent: list[float] = []
 
     def interrupt() -> None:
@@ -254,10 +398,11 @@ def test_ctrl_c_ends_a_running_batch(tiny: TinyEncoder) -> None:
 
     before = threading.active_count()
     with pytest.raises(KeyboardInterrupt):
-        run(["the frog"], tiny, progress=start_clock)
+        run([f"{word} {'stone ' * 13}" for word in WORDS], tiny, threads=1, progress=start_clock)
     assert time.monotonic() - sent[0] < 1.5
     assert threading.active_count() == before
     (tiny.directory / "model.onnx").unlink()
+    (tiny.directory / "model.safetensors").write_bytes(weights)
     np.testing.assert_allclose(run(TEXTS, tiny).vectors, tiny.expect(TEXTS), atol=1e-5)
 
 
@@ -302,6 +447,10 @@ def test_texts_that_cannot_be(texts: Any, error: type[Exception], message: str) 
         ({"cache_dir": 3}, InputTypeError, "cache_dir"),
         ({"cache_dir": True}, InputTypeError, "cache_dir"),
         ({"progress": "bar"}, InputTypeError, "progress"),
+        ({"precision": "fp16"}, InputError, "precision: expected 'auto', 'fp32', 'bf16' or 'int8'"),
+        ({"backend": "torch"}, InputError, "backend: expected 'auto', 'native' or 'onnxruntime'"),
+        ({"long_text": "split"}, InputError, "long_text: expected 'truncate' or 'chunk-mean'"),
+        ({"gate": 0.99}, InputTypeError, "gate: expected a PrecisionGate, got float"),
     ],
 )
 def test_settings_that_cannot_be(
@@ -325,13 +474,27 @@ def test_settings_that_cannot_be(
 )
 def test_corrupt_files_are_named(tiny: TinyEncoder, name: str, content: bytes) -> None:
     (tiny.directory / name).write_bytes(content)
+    if name == "model.onnx":
+        (tiny.directory / "model.safetensors").unlink()
     with pytest.raises(InputFileError, match=f"{name}: expected"):
         run(TEXTS, tiny)
+
+
+@every_backend
+def test_broken_weights_are_told_before_texts_are_tokenised(
+    tiny: TinyEncoder, backend: str
+) -> None:
+    stages: list[str] = []
+    (tiny.directory / "model.safetensors").write_bytes(b"\x00" * 100)
+    with pytest.raises(InputFileError, match=r"model\.safetensors: expected"):
+        run(TEXTS, tiny, backend=backend, progress=lambda stage, *_: stages.append(stage))
+    assert stages == []
 
 
 def test_truncated_onnx(tiny: TinyEncoder) -> None:
     graph = export_encoder(resolve_encoder(tiny.directory))
     (tiny.directory / "model.onnx").write_bytes(graph[: len(graph) // 2])
+    (tiny.directory / "model.safetensors").unlink()
     with pytest.raises(InputFileError, match=r"model\.onnx: expected an ONNX model"):
         run(TEXTS, tiny)
 
@@ -354,26 +517,30 @@ def test_tokenizer_of_another_model(tiny: TinyEncoder) -> None:
         run(["a sun", "stone warm"], tiny)
 
 
-def test_weights_that_are_not_numbers(tiny: TinyEncoder) -> None:
+@every_backend
+def test_weights_that_are_not_numbers(tiny: TinyEncoder, backend: str) -> None:
     name = "embeddings.word_embeddings.weight"
     damaged = tiny.weights[name].copy()
     damaged[word_ids("toad")[1]] = np.nan
     tiny.save_weights({**tiny.weights, name: damaged})
-    with pytest.raises(InputFileError, match=r"for 2 texts, the first is texts\[2\]"):
-        run([*TEXTS, "old toad"], tiny)
+    with pytest.raises(InputFileError, match=r"for 2 texts, the first is 'a toad sings at night'"):
+        run([*TEXTS, "old toad"], tiny, backend=backend)
 
 
 # Graphs of others
 
 
 def test_filling_of_a_graph_without_settings(tiny: TinyEncoder) -> None:
-    """No config.json: what fills a batch up is what the tokenizer names, here id 7."""
+    """No config.json: what stands for a text without tokens is what the tokenizer names."""
     (tiny.directory / "config.json").unlink()
+    (tiny.directory / "model.safetensors").unlink()
     save_lookup_encoder(tiny.directory / "model.onnx", tiny)
     tokenizer = Tokenizer.from_file(str(tiny.directory / "tokenizer.json"))
     tokenizer.enable_padding(pad_id=7)
     tokenizer.save(str(tiny.directory / "tokenizer.json"))
-    assert Tokeniser(resolve_encoder(tiny.directory)).pad_id == 7
+    tiny.rewrite("tokenizer.json", post_processor=None)
+    table = Tokeniser(resolve_encoder(tiny.directory)).encode(["", "frog"], lambda _: None)
+    assert table.ids.tolist() == [7, word_ids("frog")[1]]
     assert run(TEXTS, tiny).vectors.shape == (7, 32)
 
 
@@ -408,6 +575,7 @@ def test_sentence_vectors_of_a_graph_are_taken_and_normalised(tiny: TinyEncoder)
     constants = {"table": table, "one": np.array(1, np.int64)}
     path = tiny.directory / "model.onnx"
     save_onnx(path, nodes, constants, output="sentence_embedding", inputs=["input_ids"])
+    (tiny.directory / "model.safetensors").unlink()
     vectors = run(["frog", "stone"], tiny).vectors
     words = table[[word_ids("frog")[1], word_ids("stone")[1]]].astype(np.float64)
     np.testing.assert_allclose(
@@ -418,6 +586,7 @@ def test_sentence_vectors_of_a_graph_are_taken_and_normalised(tiny: TinyEncoder)
 def test_graph_with_unknown_inputs(tiny: TinyEncoder) -> None:
     node = helper.make_node("Cast", ["pixels"], ["last_hidden_state"], to=TensorProto.FLOAT)
     save_onnx(tiny.directory / "model.onnx", [node], {}, inputs=["pixels"])
+    (tiny.directory / "model.safetensors").unlink()
     with pytest.raises(InputError, match=r"model\.onnx: expected integer inputs.*pixels"):
         run(TEXTS, tiny)
 
@@ -426,6 +595,7 @@ def test_graph_with_inputs_of_another_kind(tiny: TinyEncoder) -> None:
     node = helper.make_node("Identity", ["input_ids"], ["last_hidden_state"])
     path = tiny.directory / "model.onnx"
     save_onnx(path, [node], {}, inputs=["input_ids"], kind=TensorProto.FLOAT)
+    (tiny.directory / "model.safetensors").unlink()
     with pytest.raises(InputError, match=r"expected integer inputs.*tensor\(float\)"):
         run(TEXTS, tiny)
 
@@ -433,6 +603,7 @@ def test_graph_with_inputs_of_another_kind(tiny: TinyEncoder) -> None:
 def test_graph_with_unknown_outputs(tiny: TinyEncoder) -> None:
     node = helper.make_node("Cast", ["input_ids"], ["logits"], to=TensorProto.FLOAT)
     save_onnx(tiny.directory / "model.onnx", [node], {}, output="logits", inputs=["input_ids"])
+    (tiny.directory / "model.safetensors").unlink()
     with pytest.raises(InputError, match=r"model\.onnx: expected an output.*got logits"):
         run(TEXTS, tiny)
 
@@ -444,15 +615,30 @@ def kept(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "encoders").iterdir()}
 
 
+def run_graph(texts: list[str], encoder: TinyEncoder, cache: Path | str | None) -> Embeddings:
+    """Its vectors are kept, too: they are removed, so that the graph is needed."""
+    result = run(texts, encoder, cache_dir=cache, backend="onnxruntime")
+    if cache is not None:
+        shutil.rmtree(Path(cache) / "vectors")
+    return result
+
+
+def test_no_graph_is_made_where_none_runs(tiny: TinyEncoder, tmp_path: Path) -> None:
+    run(TEXTS, tiny, cache_dir=tmp_path / "cache")
+    assert not (tmp_path / "cache" / "encoders").exists()
+
+
 def test_graph_is_kept_and_used(
     tiny: TinyEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = tmp_path / "cache"
-    first = run(TEXTS, tiny, cache_dir=cache).vectors
-    key = graph_key(resolve_encoder(tiny.directory))
+    first = run_graph(TEXTS, tiny, cache).vectors
+    key = optimised_key(resolve_encoder(tiny.directory), "fp32")
     assert set(kept(cache)) == {f"{key}.onnx", f"{key}.sha256"}
-    monkeypatch.setattr("ds2fast.embedding.encode.export_encoder", lambda _: pytest.fail("made"))
-    assert (run(TEXTS, tiny, cache_dir=str(cache)).vectors == first).all()
+    monkeypatch.setattr("ds2fast.embedding.optimise.export_encoder", lambda _: pytest.fail("made"))
+    again = run_graph(TEXTS, tiny, str(cache))
+    assert again.num_run == 6
+    assert (again.vectors == first).all()
 
 
 def flip_a_byte(path: Path) -> None:
@@ -475,11 +661,11 @@ def flip_a_byte(path: Path) -> None:
 def test_harmed_graph_is_made_anew(
     tiny: TinyEncoder, tmp_path: Path, harm: Callable[[Path], object], suffix: str
 ) -> None:
-    first = run(TEXTS, tiny, cache_dir=tmp_path).vectors
+    first = run_graph(TEXTS, tiny, tmp_path).vectors
     whole = kept(tmp_path)
     (path,) = (tmp_path / "encoders").glob(f"*{suffix}")
     harm(path)
-    assert (run(TEXTS, tiny, cache_dir=tmp_path).vectors == first).all()
+    assert (run_graph(TEXTS, tiny, tmp_path).vectors == first).all()
     assert kept(tmp_path) == whole
 
 
@@ -502,7 +688,9 @@ def test_false_keeps_nothing(
     tiny: TinyEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DS2FAST_CACHE_DIR", str(tmp_path / "cache"))
-    run(TEXTS, tiny, cache_dir=False)
+    for backend in ("native", "onnxruntime"):
+        for _ in range(2):
+            assert run(TEXTS, tiny, cache_dir=False, backend=backend).num_run == 6
     assert not (tmp_path / "cache").exists()
 
 
@@ -510,8 +698,9 @@ def test_default_cache_is_that_of_the_environment(
     tiny: TinyEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DS2FAST_CACHE_DIR", str(tmp_path / "cache"))
-    run(TEXTS, tiny, cache_dir=None)
+    run(TEXTS, tiny, cache_dir=None, backend="onnxruntime")
     assert len(kept(tmp_path / "cache")) == 2
+    assert len(list((tmp_path / "cache" / "vectors").glob("*/vectors.bin"))) == 1
 
 
 @pytest.mark.parametrize(
@@ -536,14 +725,31 @@ def test_users_cache_folder(
     assert resolve_cache_dir(None) == tmp_path / expected
 
 
+@every_backend
 def test_cache_that_cannot_be_written(
-    tiny: TinyEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: TinyEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
     """A file stands where the folder should be: an error where it was asked for by name only."""
-    blocked = tmp_path / "blocked"
+    blocked, stages = tmp_path / "blocked", []
     blocked.write_text("a file")
-    with pytest.raises(OutputError, match="cache_dir: expected a folder that can be written"):
-        run(TEXTS, tiny, cache_dir=blocked)
+    with pytest.raises(OutputError, match=f"expected a folder that can be made, got {blocked}"):
+        run(
+            TEXTS,
+            tiny,
+            cache_dir=blocked,
+            backend=backend,
+            progress=lambda stage, *_: stages.append(stage),
+        )
+    assert stages == []
     monkeypatch.setenv("DS2FAST_CACHE_DIR", str(blocked))
-    vectors = run(TEXTS, tiny, cache_dir=None).vectors
-    np.testing.assert_allclose(vectors, tiny.expect(TEXTS), atol=1e-5)
+    result = run(TEXTS, tiny, cache_dir=None, backend=backend)
+    np.testing.assert_allclose(result.vectors, tiny.expect(TEXTS), atol=1e-5)
+    (note,) = result.notes
+    assert note.startswith("vectors are not kept: ")
+    assert str(blocked) in note
+
+
+def test_graph_cache_that_cannot_be_written(tiny: TinyEncoder, tmp_path: Path) -> None:
+    (tmp_path / "encoders").write_text("a file")
+    with pytest.raises(OutputError, match="cache_dir: expected a folder that can be written"):
+        run(TEXTS, tiny, cache_dir=tmp_path, backend="onnxruntime")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ds2fast.embedding.hashes import HashArray, hash_texts
+from ds2fast.embedding.hashes import HashArray, hash_texts, split_hashes
 from ds2fast.errors import InputError, InputTypeError
 from ds2fast.results import IntArray
 
@@ -34,8 +34,17 @@ class DistinctTexts:
     def sample(self, size: int) -> DistinctTexts:
         """At most `size` of them, chosen by their hashes alone: the same ones in any order."""
         keys = np.ascontiguousarray(self.hashes[:, :8]).view(np.uint64)[:, 0]
-        places = np.sort(np.argsort(keys, kind="stable")[:size])
+        return self.at(np.sort(np.argsort(keys, kind="stable")[:size]))
+
+    def at(self, places: IntArray) -> DistinctTexts:
+        """Those at some places."""
         return DistinctTexts([self.texts[place] for place in places], self.hashes[places])
+
+    def find(self, others: DistinctTexts) -> IntArray:
+        """(len(others),) int64: where each of the others is among these, −1 where it is not."""
+        places = {text: place for place, text in enumerate(split_hashes(self.hashes))}
+        found = (places.get(text, -1) for text in split_hashes(others.hashes))
+        return np.fromiter(found, np.int64, len(others))
 
 
 def distinct_texts(texts: Sequence[str], *, lowercase: bool) -> tuple[DistinctTexts, IntArray]:

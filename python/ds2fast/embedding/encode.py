@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Literal, get_args
 
+from ds2fast.arguments import check_choice
 from ds2fast.embedding.cache import CacheDir, GraphCache, resolve_cache_dir
 from ds2fast.embedding.checkpoint import EncoderFiles
 from ds2fast.embedding.distinct import check_texts, distinct_texts
@@ -17,7 +18,7 @@ from ds2fast.embedding.static import StaticFiles
 from ds2fast.embedding.static_model import StaticModel
 from ds2fast.embedding.teacher import compare_with_teacher
 from ds2fast.embedding.transformer import TransformerModel
-from ds2fast.errors import InputError
+from ds2fast.errors import InputTypeError
 from ds2fast.progress import Progress, Reporter
 from ds2fast.results import Embeddings
 from ds2fast.threads import resolve_threads
@@ -99,22 +100,22 @@ def embed(
     (2, 384)
     """
     checked = check_texts(texts)
-    _check_choice("precision", precision, ("auto", *get_args(Precision)))
-    _check_choice("backend", backend, ("auto", *get_args(Backend)))
-    _check_choice("long_text", long_text, get_args(LongText))
-    num_threads = resolve_threads(threads)
+    check_choices(precision=precision, backend=backend, long_text=long_text)
+    if not isinstance(gate, PrecisionGate):
+        raise InputTypeError(f"gate: expected a PrecisionGate, got {type(gate).__name__}")
+    num_threads, place = resolve_threads(threads), _store_place(cache_dir)
     with Reporter.of(progress) as reporter:
         files = resolve_model(model)
 
         def job_of(
             chosen: EncoderFiles | StaticFiles, wanted: Backend | Literal["auto"] = "auto"
         ) -> Job:
-            opened = _open_model(chosen, cache_dir, num_threads)
+            opened = open_model(chosen, cache_dir, num_threads)
             return Job(
                 opened,
                 backend=opened.backend(wanted),
                 long_text=long_text,
-                place=_store_place(cache_dir),
+                place=place,
                 reporter=reporter,
             )
 
@@ -126,25 +127,45 @@ def embed(
             choice = choose_precision(precision, distinct, gate, job)
         done = job.run(distinct, choice.precision)
     return Embeddings(
-        vectors=done.vectors[inverse],
+        vectors=done.vectors if len(distinct) == len(inverse) else done.vectors[inverse],
         model=files.name,
         precision=choice.precision,
         reason=choice.reason,
         truncated=int(done.truncated[inverse].sum()),
         backend=job.backend,
         num_run=job.num_run,
+        num_kept=len(distinct) - job.num_run,
         notes=tuple(job.notes),
     )
 
 
-def _check_choice(name: str, value: object, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise InputError(
-            f"{name}: expected {', '.join(map(repr, known[:-1]))} or {known[-1]!r}, got {value!r}"
-        )
+def check_choices(
+    *, precision: str = "auto", backend: str = "auto", long_text: str = "truncate"
+) -> None:
+    """Refuse words that `embed` does not know, before anything is looked for."""
+    check_choice(precision, "precision", ("auto", *get_args(Precision)))
+    check_choice(backend, "backend", ("auto", *get_args(Backend)))
+    check_choice(long_text, "long_text", get_args(LongText))
 
 
-def _open_model(files: EncoderFiles | StaticFiles, cache_dir: CacheDir, threads: int) -> Model:
+def check_model(
+    model: str | os.PathLike[str],
+    *,
+    precision: Precision | Literal["auto"] = "auto",
+    backend: Backend | Literal["auto"] = "auto",
+    long_text: LongText = "truncate",
+) -> None:
+    """Raise what `embed` would raise of a model and how it is to run, before texts are read."""
+    check_choices(precision=precision, backend=backend, long_text=long_text)
+    opened = open_model(resolve_model(model), False, 1)
+    chosen = opened.backend(backend)
+    opened.tokeniser(long_text)
+    with opened.open("fp32" if precision == "auto" else precision, chosen):
+        pass
+
+
+def open_model(files: EncoderFiles | StaticFiles, cache_dir: CacheDir, threads: int) -> Model:
+    """A model's files, ready to run in so many threads."""
     if isinstance(files, StaticFiles):
         return StaticModel(files, threads=threads)
     return TransformerModel(files, graphs=GraphCache(cache_dir), threads=threads)

@@ -29,11 +29,15 @@ class Engine:
         `plan(lengths)` groups texts of so many tokens into batches, a list of (rows,) int64.
     identity : mapping
         All that the bytes of a vector depend on besides the model's files and the text.
+    load : callable
+        Reads the weights, which `encode` would do first: what is wrong with them is said before
+        all texts are tokenised.
     """
 
     encode: Callable[[IdArray, IntArray, Report | None], FloatArray]
     plan: Callable[[IntArray], list[IntArray]]
     identity: Mapping[str, str | int]
+    load: Callable[[], object] = lambda: None
 
 
 class TextTokeniser(Protocol):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from ds2fast.embedding.distinct import DistinctTexts
-from ds2fast.embedding.engine import Backend, Engine, LongText, Model, Precision
+from ds2fast.embedding.engine import Backend, Engine, LongText, Model, Precision, TextTokeniser
+from ds2fast.embedding.hashes import HashArray, split_hashes
 from ds2fast.embedding.plan import BatchPlan
 from ds2fast.embedding.store import VectorStore
 from ds2fast.embedding.tokenise import TokenTable
@@ -29,13 +32,16 @@ class TextVectors:
         Rows of norm 1.
     truncated : (n,) bool
         Texts that were cut at the maximum length.
-    num_run : int
-        How many of them ran now; the others were in the store.
+    ran : (m,) int64
+        Places of those that ran now; the others had run before.
+    is_kept : bool
+        Whether a store has them all.
     """
 
     vectors: FloatArray
     truncated: BoolArray
-    num_run: int
+    ran: IntArray
+    is_kept: bool
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ class Job:
     model, backend
         As given.
     num_run : int
-        Texts that ran so far, those of comparisons too; the others were in the store.
+        Distinct texts that ran so far, those of comparisons too; the others were in the store.
     notes : list of str
         What the user should be told about the store.
     """
@@ -90,26 +96,55 @@ class Job:
         reporter: Reporter,
     ) -> None:
         self.notes: list[str] = []
-        self.num_run = 0
         self.model = model
         self.backend = backend
         self._long_text = long_text
         self._place = place
         self._reporter = reporter
+        self._tokeniser = cache(lambda: model.tokeniser(long_text))
+        self._ran: list[HashArray] = []
+        self._unkept: dict[Precision, tuple[DistinctTexts, TextVectors]] = {}
+
+    @property
+    def num_run(self) -> int:
+        """Distinct texts that ran so far."""
+        return len(set().union(*map(split_hashes, self._ran)))
 
     def run(self, texts: DistinctTexts, precision: Precision) -> TextVectors:
-        """Vectors of texts in one precision."""
+        """Vectors of texts in one precision; those that ran in it before do not run again."""
+        if precision in self._unkept:
+            done = self._complete(*self._unkept.pop(precision), texts, precision)
+        else:
+            done = self._run(texts, precision)
+        if not done.is_kept:
+            self._unkept[precision] = texts, done
+        return done
+
+    def _complete(
+        self, known: DistinctTexts, before: TextVectors, texts: DistinctTexts, precision: Precision
+    ) -> TextVectors:
+        """Vectors of texts of which some are known: no store has them, but they ran before."""
+        places = known.find(texts)
+        rest = np.flatnonzero(places < 0)
+        vectors, truncated = before.vectors[places], before.truncated[places]
+        if not len(rest):
+            return TextVectors(vectors, truncated, rest, is_kept=False)
+        done = self._run(texts.at(rest), precision)
+        vectors[rest], truncated[rest] = done.vectors, done.truncated
+        return TextVectors(vectors, truncated, rest[done.ran], is_kept=False)
+
+    def _run(self, texts: DistinctTexts, precision: Precision) -> TextVectors:
         with (
             self.model.open(precision, self.backend) as engine,
             self._open_store(engine) as store,
         ):
-            run = _Run(self.model, engine, self._long_text, texts, self._reporter)
+            run = _Run(self.model, engine, self._tokeniser, texts, self._reporter)
             if store is None:
                 done = run.in_batches(run.plan(np.arange(len(texts))))
             else:
                 self.notes += [note for note in store.notes if note not in self.notes]
                 done = _run_with_store(run, texts, store)
-        self.num_run += done.num_run
+        self._ran.append(texts.hashes[done.ran])
         return done
 
     def _open_store(self, engine: Engine) -> AbstractContextManager[VectorStore | None]:
@@ -122,6 +157,8 @@ class Job:
             if self._place.is_required:
                 raise
             self.notes.append(f"vectors are not kept: {error}")
+            if isinstance(error, OutputError):  # no other store can be made there either
+                self._place = StorePlace(None, is_required=False)
             return nullcontext()
 
 
@@ -129,13 +166,12 @@ def _run_with_store(run: _Run, texts: DistinctTexts, store: VectorStore) -> Text
     plan = BatchPlan(store, texts.hashes, run.plan)
     done = run.in_batches(plan.batches, store)
     plan.finish()
-    ran = np.concatenate([np.empty(0, np.int64), *plan.batches])
-    kept = np.setdiff1d(np.arange(len(texts)), ran)
+    kept = np.setdiff1d(np.arange(len(texts)), done.ran)
     if not len(kept):
         return done
     vectors, _, truncated = store.read(plan.slots[kept])
-    if not done.num_run:
-        return TextVectors(vectors, truncated, 0)
+    if not len(done.ran):
+        return TextVectors(vectors, truncated, done.ran, is_kept=True)
     done.vectors[kept], done.truncated[kept] = vectors, truncated
     return done
 
@@ -147,13 +183,13 @@ class _Run:
         self,
         model: Model,
         engine: Engine,
-        long_text: LongText,
+        tokeniser: Callable[[], TextTokeniser],
         texts: DistinctTexts,
         reporter: Reporter,
     ) -> None:
         self._model = model
         self._engine = engine
-        self._tokeniser = model.tokeniser(long_text)
+        self._tokeniser = tokeniser
         self._texts = texts
         self._reporter = reporter
         self._tokens: tuple[IntArray, TokenTable] | None = None
@@ -166,9 +202,10 @@ class _Run:
         """Vectors of the texts in the batches, the others' undefined; each batch is stored."""
         vectors = np.empty((0, 0), np.float32)
         truncated = np.zeros(len(self._texts), np.bool_)
+        places = np.sort(np.concatenate([np.empty(0, np.int64), *batches]))
+        is_kept = store is not None and store.writable
         if not batches:
-            return TextVectors(vectors, truncated, 0)
-        places = np.sort(np.concatenate(batches))
+            return TextVectors(vectors, truncated, places, is_kept)
         tokens = self._tokenise(places)
         done, total = 0, int(tokens.lengths.sum())
         truncated[places] = tokens.truncated
@@ -182,19 +219,19 @@ class _Run:
                 vectors = np.empty((len(self._texts), found.shape[1]), np.float32)
             vectors[batch] = found
             done += len(table.ids)
-        return TextVectors(vectors, truncated, len(places))
+        return TextVectors(vectors, truncated, places, is_kept)
 
     def _encode(self, table: TokenTable, done: int, total: int) -> FloatArray:
         """Vectors of texts; `done` of `total` tokens ran before them."""
         count = len(table.ids)
 
         def report(part: int, parts: int) -> None:
-            now = done + (count * part // parts if parts else count)
-            self._reporter.update("embedding", now, total, unit="tok")
+            if part < parts:  # the end is told once, behind the engine
+                self._reporter.update("embedding", done + count * part // parts, total, unit="tok")
 
         report(0, 1)
         pieces = self._engine.encode(table.ids, table.offsets, report)
-        report(1, 1)
+        self._reporter.update("embedding", done + count, total, unit="tok")
         return _join_pieces(pieces, table)
 
     def _tokenise(self, places: IntArray) -> TokenTable:
@@ -203,7 +240,9 @@ class _Run:
             known, table = self._tokens
             return table if len(known) == len(places) else table.rows(known.searchsorted(places))
         texts = [self._texts.texts[place] for place in places]
-        table = self._tokeniser.encode(
+        tokeniser = self._tokeniser()
+        self._engine.load()
+        table = tokeniser.encode(
             texts, lambda done: self._reporter.update("tokenising", done, len(texts), unit="text")
         )
         self._model.check_tokens(table)
@@ -224,6 +263,11 @@ def _join_pieces(vectors: FloatArray, table: TokenTable) -> FloatArray:
     """Unit rows of texts from those of their pieces, which count by their tokens."""
     if len(vectors) == len(table.truncated):
         return vectors
-    weighted = vectors * np.diff(table.offsets)[:, None].astype(np.float32)
-    sums = np.add.reduceat(weighted, table.firsts[:-1], axis=0)
-    return np.asarray(sums / np.linalg.norm(sums, axis=1, keepdims=True), np.float32)
+    rows = vectors[table.firsts[:-1]]
+    # A text in one piece has its very bytes, whatever texts are beside it.
+    for text in np.flatnonzero(np.diff(table.firsts) > 1):
+        first, end = table.firsts[text : text + 2]
+        tokens = np.diff(table.offsets[first : end + 1])
+        joined = tokens @ vectors[first:end].astype(np.float64)
+        rows[text] = joined / np.linalg.norm(joined)
+    return rows

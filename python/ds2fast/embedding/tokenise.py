@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -96,12 +97,14 @@ class Tokeniser:
         counts = np.ones(len(texts), np.int64)
         truncated = np.zeros(len(texts), np.bool_)
         for begin, end in _chunks(texts):
+            rows: list[list[int]] = []
             for place, encoding in enumerate(encode_batch(texts[begin:end]), begin):
-                rows = self._pieces(encoding)
-                counts[place] = len(rows)
+                pieces = self._pieces(encoding)
+                counts[place] = len(pieces)
                 truncated[place] = self._cuts and bool(encoding.overflowing)
-                lengths += [len(row) for row in rows]
-                ids += [np.array(row, np.int32) for row in rows]
+                rows += pieces
+            lengths += map(len, rows)
+            ids.append(np.fromiter(chain.from_iterable(rows), np.int32))  # one a chunk: memory
             report(end)
         joined = np.concatenate(ids) if ids else np.empty(0, np.int32)
         return TokenTable(

@@ -59,6 +59,7 @@ class TransformerModel:
             "pooling": self.files.pooling,
             "most_tokens": self.files.max_tokens,
             "lowercase": int(self.files.lowercase),
+            "architecture": hashlib.sha256(repr(self.files.architecture).encode()).hexdigest(),
         }
 
     def tokeniser(self, long_text: LongText) -> Tokeniser:
@@ -90,7 +91,7 @@ class TransformerModel:
     def open(
         self, precision: Precision, backend: Backend | Literal["static"]
     ) -> AbstractContextManager[Engine]:
-        """Open it in one precision; weights are read when the first text runs."""
+        """Open it in one precision; weights are read when there is a text to run."""
         return self._open_native(precision) if backend == "native" else self._open_onnx(precision)
 
     @contextmanager
@@ -119,13 +120,16 @@ class TransformerModel:
                 "precision": precision,
                 "level": _core.simd_level(),
             },
+            load=encoder,
         )
 
     @contextmanager
     def _open_onnx(self, precision: Precision) -> Iterator[Engine]:
         import onnxruntime
 
+        from ds2fast.embedding.export import EXPORT_VERSION
         from ds2fast.embedding.onnx import OnnxEncoder
+        from ds2fast.embedding.optimise import OPTIMISE_VERSION
 
         if precision == "bf16":
             raise InputError(
@@ -147,9 +151,12 @@ class TransformerModel:
                 identity={
                     "backend": "onnxruntime",
                     "version": onnxruntime.__version__,
+                    "graph": f"{EXPORT_VERSION}.{OPTIMISE_VERSION}",
                     "precision": precision,
+                    "level": _core.simd_level(),
                     "threads": self._threads,
                 },
+                load=encoder,
             )
 
     @cached_property
