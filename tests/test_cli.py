@@ -22,8 +22,9 @@ from click.testing import CliRunner, Result
 import ds2fast
 from ds2fast.errors import InputError, InputFileError, ModelNotFoundError, OutputError
 from ds2fast.evidence import WeakEvidenceWarning
-from ds2fast_cli.commands import DEFAULT_MODEL, program
+from ds2fast_cli.commands import program
 from ds2fast_cli.exits import exit_code
+from ds2fast_cli.options import DEFAULT_MODEL
 
 PROGRAM = (sys.executable, "-m", "ds2fast_cli")
 
@@ -368,7 +369,7 @@ def test_help_tells_the_exit_codes_and_comes_without_numpy() -> None:
 
 def test_version_and_help() -> None:
     assert ds2fast.__version__ in run("--version").stdout
-    for command in ("select", "diagnose", "doctor", "bench"):
+    for command in ("select", "diagnose", "embed", "distill", "doctor", "bench"):
         assert command in run("--help").stdout
         assert f"Usage: program {command}" in run(command, "-h").stdout
 

@@ -16,6 +16,8 @@ from ds2fast import reference
 from ds2fast.evidence import WeakEvidenceWarning
 from ds2fast.pipeline import graph_width
 from ds2fast.results import DoubleArray, FloatArray, IntArray
+from encoder_fixtures import WORDS, make_tiny_encoder
+from static_fixtures import make_table, write_static
 
 NUM_LEVELS = 6
 
@@ -270,6 +272,8 @@ ROWS, SCORES = make_pool()
         ({"n": 5, "seed": -1}, r"seed: expected at least 0, got -1"),
         ({"n": 5, "threads": 0}, r"threads: expected 1 to 1024, got 0"),
         ({"n": 5, "num_levels": 3}, r"scores: .*"),
+        ({"n": 5, "precision": "fp16"}, r"precision: expected 'auto', .* or 'int8', got 'fp16'"),
+        ({"n": 5, "long_text": "drop"}, r"long_text: expected 'truncate' or .*, got 'drop'"),
         (
             {"n": 5, "embeddings": ROWS[:10]},
             r"embeddings: expected one row a score \(600\), got 10",
@@ -363,6 +367,79 @@ def test_a_model_that_is_missing_is_told_before_the_data_is_read(tmp_path: Path)
     (tmp_path / "broken.jsonl").write_text("{")
     with pytest.raises(ds2fast.ModelNotFoundError, match="nowhere"):
         ds2fast.select(tmp_path / "broken.jsonl", n=5, model="./nowhere")
+
+
+def wordy_rows() -> list[dict[str, Any]]:
+    """Rows whose first words say what their score is, so that neighbours share it."""
+    return [
+        {"text": f"{5 * (WORDS[topic] + ' ')}{second} {third}", "score": topic}
+        for topic in range(5)
+        for second in WORDS[5:9]
+        for third in WORDS[9:12]
+    ]
+
+
+def test_how_texts_were_embedded_is_kept_and_told(tmp_path: Path) -> None:
+    model = make_tiny_encoder(tmp_path / "model").directory
+    data = [*wordy_rows(), wordy_rows()[0], {"text": "toad " * 40, "score": 3}]
+    given: dict[str, Any] = {"model": model, "cache_dir": tmp_path / "cache"}
+    first = ds2fast.select(data, n=5, precision="bf16", **given)
+    again = ds2fast.select(data, n=5, precision="bf16", **given)
+    assert first.encoder is not None
+    assert again.encoder is not None
+    expected = {
+        "precision": "bf16",
+        "backend": "native",
+        "reason": "it was asked for",
+        "long_text": "truncate",
+        "truncated": 1,
+    }
+    assert {name: first.encoder[name] for name in expected} == expected
+    assert (first.encoder["num_run"], first.encoder["num_kept"]) == (61, 0)
+    assert (again.encoder["num_run"], again.encoder["num_kept"]) == (0, 61)
+    said = " ".join(str(again).split())
+    assert "in bf16 (native): it was asked for" in said
+    assert "1 text was cut at 16 tokens" in said
+    assert "0 distinct texts were embedded now, the vectors of 61 were kept from before" in said
+    whole = ds2fast.diagnose(data, long_text="chunk-mean", **given)
+    assert whole.encoder is not None
+    assert (whole.encoder["long_text"], whole.encoder["truncated"]) == ("chunk-mean", 0)
+    assert "texts beyond 16 tokens are the mean of their pieces" in " ".join(str(whole).split())
+
+
+def test_what_depends_on_earlier_runs_stands_apart_in_the_manifest(tmp_path: Path) -> None:
+    model = make_tiny_encoder(tmp_path / "model").directory
+    manifests = []
+    for run in ("first", "second"):
+        selection = ds2fast.select(
+            wordy_rows(), n=5, model=model, precision="int8", cache_dir=tmp_path / "cache"
+        )
+        selection.save(tmp_path / run)
+        manifests.append(json.loads((tmp_path / run / "manifest.json").read_text()))
+    first, second = manifests
+    assert first.pop("embedding_run") == {"num_run": 60, "num_kept": 0, "notes": []}
+    assert second.pop("embedding_run") == {"num_run": 0, "num_kept": 60, "notes": []}
+    for manifest in manifests:
+        del manifest["created"], manifest["timings_seconds"]
+    assert first == second
+    assert first["encoder"]["precision"] == "int8"
+
+
+def test_a_static_model_serves_as_model(tmp_path: Path) -> None:
+    model = write_static(tmp_path / "static", {"embeddings": make_table()})
+    selection = ds2fast.select(wordy_rows(), n=5, model=model, cache_dir=False)
+    assert selection.encoder is not None
+    assert (selection.encoder["backend"], selection.encoder["precision"]) == ("static", "fp32")
+    assert "(static): a static model" in " ".join(str(selection).split())
+
+
+def test_what_a_model_cannot_do_is_told_before_the_data_is_read(tmp_path: Path) -> None:
+    model = write_static(tmp_path / "static", {"embeddings": make_table()})
+    (tmp_path / "broken.jsonl").write_text("{")
+    wrong: list[dict[str, Any]] = [{"precision": "int8"}, {"long_text": "chunk-mean"}]
+    for arguments in wrong:
+        with pytest.raises(ds2fast.InputError, match="with the static model"):
+            ds2fast.select(tmp_path / "broken.jsonl", n=5, model=model, **arguments)
 
 
 def test_text_says_what_is_the_text() -> None:
@@ -485,6 +562,7 @@ def test_texts_are_embedded_and_selected(encoder_dir: Path) -> None:
     assert selection.encoder is not None
     assert selection.encoder["weights_sha256"].startswith("53aa5117")
     assert selection.encoder["precision"] == "fp32"
+    assert "40 texts are too few" in selection.encoder["reason"]
     # Rows of a topic are each other's neighbours: that is what embedding is for.
     topic = np.repeat(np.arange(5), 8)
     assert (topic[selection.graph.indices[:, :3]] == topic[:, None]).mean() > 0.9

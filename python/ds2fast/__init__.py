@@ -3,7 +3,8 @@
 from ds2fast.build import build_info
 from ds2fast.curation import curate_scores
 from ds2fast.diversity import long_tail_scores
-from ds2fast.embedding import DEFAULT_MODEL, embed
+from ds2fast.embedding import DEFAULT_MODEL, PrecisionGate, embed
+from ds2fast.embedding.distill import distill
 from ds2fast.errors import (
     Ds2fastError,
     InputError,
@@ -38,12 +39,14 @@ __all__ = [
     "ModelNotFoundError",
     "OutputError",
     "Pool",
+    "PrecisionGate",
     "Selection",
     "TransitionEstimate",
     "WeakEvidenceWarning",
     "build_info",
     "curate_scores",
     "diagnose",
+    "distill",
     "dual_sort",
     "embed",
     "estimate_transition_matrix",

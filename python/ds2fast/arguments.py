@@ -50,6 +50,14 @@ def as_number(value: float, name: str) -> float:
         raise InputError(f"{name}: expected a number that a float can hold, got {value}") from None
 
 
+def check_choice(value: object, name: str, known: tuple[str, ...]) -> None:
+    """Refuse what is none of the words that are known."""
+    if value not in known:
+        raise InputError(
+            f"{name}: expected {', '.join(map(repr, known[:-1]))} or {known[-1]!r}, got {value!r}"
+        )
+
+
 def as_numbers(values: npt.ArrayLike, name: str, *, nulls: bool = False) -> npt.NDArray[Any]:
     """`values` as an array of real numbers; words, bools and ragged lists are refused.
 

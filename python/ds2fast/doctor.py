@@ -1,97 +1,116 @@
-"""What this machine runs, and whether the encoder is on it: the findings of `ds2fast doctor`."""
+"""What this machine runs, which models are on it, and how fast they are: `ds2fast doctor`."""
 
 from __future__ import annotations
 
 import os
-import textwrap
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
+from ds2fast.advice import words
+from ds2fast.advice.budget import advise, choose, estimate_times, fastest
+from ds2fast.advice.cores import thread_counts
+from ds2fast.advice.models import cache_size, cached_models, examine_model
+from ds2fast.advice.speed import STATIC, Speed, distilling_tokens, measure_speeds
 from ds2fast.build import build_info
-from ds2fast.embedding import encoder_info, hub
-from ds2fast.embedding.checkpoint import read_checkpoint
-from ds2fast.errors import Ds2fastError, ModelNotFoundError
+from ds2fast.embedding import DEFAULT_MODEL
+from ds2fast.embedding.cache import CacheDir, resolve_cache_dir
 
-_INDENT = " " * 13
-_WIDTH = 100
+SECONDS_EACH = 2.0
+"""How long each way of running is measured."""
 
 
-def examine(model: str) -> dict[str, Any]:
-    """Look at the machine and for the encoder; changes nothing and asks no network."""
+def examine(model: str, *, cache_dir: CacheDir = None) -> dict[str, Any]:
+    """Look at the machine and for models; runs nothing, changes nothing and asks no network."""
+    encoder = examine_model(model)
+    folder = resolve_cache_dir(cache_dir)
     return {
         **build_info(),
         "memory_gib": _memory_gib(),
-        "encoder": _examine_encoder(model),
+        "encoder": encoder,
+        "default_model": encoder if model == DEFAULT_MODEL else examine_model(DEFAULT_MODEL),
+        "cached_models": cached_models(),
+        "cache": {"folder": folder, "bytes": cache_size(folder)},
+    }
+
+
+def measuring_seconds(findings: dict[str, Any]) -> float:
+    """About how long `measure_encoder` takes, reading the weights apart."""
+    encoder = findings["encoder"]
+    ways = len(encoder["precisions"]) + int(encoder["backend"] != STATIC)
+    return float(SECONDS_EACH * ways * len(thread_counts()))
+
+
+def measure_encoder(
+    findings: dict[str, Any],
+    *,
+    tokens: int,
+    cache_dir: CacheDir = None,
+) -> dict[str, Any]:
+    """Run the model that `examine` found, on made-up texts of so many tokens."""
+    encoder = findings["encoder"]
+    cut = min(tokens, encoder["max_tokens"])
+    speeds = measure_speeds(
+        encoder["name"],
+        encoder["precisions"],
+        thread_counts(),
+        tokens=cut,
+        seconds=SECONDS_EACH,
+        cache_dir=cache_dir,
+    )
+    of_model = [one for one in speeds if one.precision != STATIC]
+    return {
+        "text_tokens": cut,
+        "seconds_each": SECONDS_EACH,
+        "speeds": [asdict(one) for one in speeds],
+        "fastest": asdict(fastest(of_model)),
+        "distilling_tokens": distilling_tokens(encoder["name"], cut),
+    }
+
+
+def estimate(
+    findings: dict[str, Any], rows: int, *, tokens: int, budget: float | None = None
+) -> dict[str, Any]:
+    """Time that rows would take at the measured speeds, and what to run within a budget."""
+    encoder, measured = findings["encoder"], findings["measured"]
+    cut = min(tokens, encoder["max_tokens"])
+    times = estimate_times(
+        [Speed(**one) for one in measured["speeds"]],
+        rows,
+        cut,
+        distilling_tokens=measured["distilling_tokens"],
+    )
+    chosen = choose(times, budget)
+    return {
+        "rows": rows,
+        "tokens": cut,
+        "budget_seconds": budget,
+        "times": [
+            {
+                "precision": one.precision,
+                "threads": one.threads,
+                "seconds": one.seconds,
+                "preparation_seconds": one.preparation,
+            }
+            for one in times
+        ],
+        "recommended": None if chosen is None else chosen.precision,
+        "advice": advise(encoder["name"], times, budget),
     }
 
 
 def describe_examination(findings: dict[str, Any]) -> str:
     """The findings in words."""
-    memory = findings["memory_gib"]
-    return "\n".join(
-        (
-            f"ds2fast {findings['version']} ({findings['compiler']}), Python {findings['python']}",
-            f"machine      {findings['platform']}, {findings['threads']} threads usable, "
-            + ("memory unknown" if memory is None else f"{memory:.1f} GiB of memory"),
-            f"SIMD level   {findings['simd_level']} (of {', '.join(findings['simd_levels'])}; "
-            "DS2FAST_SIMD chooses)",
-            *_describe_encoder(findings["encoder"]),
-        )
-    )
-
-
-def _describe_encoder(encoder: dict[str, Any]) -> list[str]:
-    if not encoder["found"]:
-        problem = textwrap.fill(
-            encoder["problem"],
-            _WIDTH,
-            initial_indent=_INDENT,
-            subsequent_indent=_INDENT,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        return [f"encoder      {encoder['name']}: not usable", problem]
-    return [
-        f"encoder      {encoder['name']}: found",
-        f"{_INDENT}{encoder['pooling']} pooling, cut at {encoder['max_tokens']} tokens, "
-        f"weights {encoder['weights_sha256'][:12]}",
+    lines = [
+        *words.describe_machine(findings),
+        *words.describe_model(findings["encoder"]),
+        *words.describe_cached(findings["cached_models"], findings["default_model"]),
+        *words.describe_cache(findings["cache"]),
     ]
-
-
-def _examine_encoder(model: str) -> dict[str, Any]:
-    try:
-        if not _is_directory(model):
-            _require_cached(model)
-        return {"found": True, **asdict(encoder_info(model))}  # all is here: nothing is downloaded
-    except Ds2fastError as error:
-        return {"found": False, "name": model, "problem": str(error)}
-
-
-def _is_directory(model: str) -> bool:
-    """Whether `resolve_encoder` takes the name for a directory, not an id of the hub."""
-    return model.startswith((".", "/", "~")) or Path(model).exists()
-
-
-def _require_cached(name: str) -> None:
-    """Raise where the hub's cache lacks the encoder, or a part of it."""
-    cached = hub.find_cached(name)
-    if cached is None:
-        raise ModelNotFoundError(f"not on this machine; {_what_select_would_do()}")
-    try:
-        read_checkpoint(cached, name=name, revision=cached.name)
-    except ModelNotFoundError:
-        raise ModelNotFoundError(
-            f"only a part of it is on this machine, in {cached}; {_what_select_would_do()}"
-        ) from None
-
-
-def _what_select_would_do() -> str:
-    from huggingface_hub import constants
-
-    if constants.HF_HUB_OFFLINE:
-        return "HF_HUB_OFFLINE forbids `select` to download it"
-    return "`select` would download it"
+    if "measured" in findings:
+        lines += words.describe_measured(findings["measured"])
+    if "estimate" in findings:
+        lines += words.describe_estimate(findings["estimate"])
+    return "\n".join(lines)
 
 
 def _memory_gib() -> float | None:

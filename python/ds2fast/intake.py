@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ds2fast.checks import UNRATED, check_estimate, check_graph
 from ds2fast.clock import Clock
 from ds2fast.embedding import encoder_info
+from ds2fast.embedding.encode import check_model
 from ds2fast.errors import InputError, InputTypeError
 from ds2fast.graph import KnnGraph
 from ds2fast.io.read import read
@@ -64,7 +65,7 @@ def read_intake(
     # The encoder comes before the rows: that it is missing must not be found after a long read.
     encoder = None
     if data is not None and embeddings is None and graph is None:
-        encoder = asdict(encoder_info(settings.model))
+        encoder = _find_encoder(settings)
     with clock.stage("read"):
         pool = _as_pool(data, text, scores, settings)
         levels, num_levels = _levels_of(pool, scores, settings)
@@ -88,6 +89,11 @@ def read_intake(
         or (isinstance(data, Pool) and scores != DEFAULT_SCORES)
     )
     return Intake(levels, num_levels, pool, rows, graph, encoder, scores_given)
+
+
+def _find_encoder(settings: Settings) -> dict[str, Any]:
+    check_model(settings.model, precision=settings.precision, long_text=settings.long_text)
+    return asdict(encoder_info(settings.model))
 
 
 def _check_given_graph(graph: KnnGraph, num_rows: int, k: int) -> None:

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import numpy.typing as npt
 
@@ -15,6 +15,8 @@ from ds2fast.curation import SAMPLED_SHARE, curate_scores
 from ds2fast.diversity import long_tail_scores
 from ds2fast.embedding import DEFAULT_MODEL, embed
 from ds2fast.embedding.cache import CacheDir
+from ds2fast.embedding.engine import LongText, Precision
+from ds2fast.encoder_record import run_record
 from ds2fast.errors import InputError
 from ds2fast.evidence import find_doubts, warn_of
 from ds2fast.graph import KnnGraph
@@ -43,6 +45,8 @@ def select(
     transition: TransitionEstimate | None = None,
     curation: Curation | None = None,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
+    precision: Precision | Literal["auto"] = "auto",
+    long_text: LongText = "truncate",
     k: int = PAPER_K,
     num_levels: int | None = None,
     preset: str | None = None,
@@ -69,7 +73,12 @@ def select(
     graph, transition, curation : optional
         Results of stages that need not run again.
     model : str
-        Sentence encoder: a Hugging Face id or a local directory.
+        Sentence encoder, or static model: a Hugging Face id or a local directory.
+    precision : {"auto", "fp32", "bf16", "int8"}
+        Arithmetic of the encoder; "auto" is the fastest that passes a comparison with fp32 on the
+        pool's own texts, see `embed`. `.encoder["reason"]` says how it came out.
+    long_text : {"truncate", "chunk-mean"}
+        A text beyond the encoder's length is cut there, or its pieces' vectors are averaged.
     k : int
         Neighbours of the long-tail score; also the sample and its k − 1 neighbours that vote on it.
     num_levels : int, optional
@@ -107,7 +116,16 @@ def select(
     {4}
     """
     settings = check_settings(
-        k, preset, min_confidence, num_levels, seed, threads, model, cache_dir
+        k=k,
+        preset=preset,
+        min_confidence=min_confidence,
+        num_levels=num_levels,
+        seed=seed,
+        threads=threads,
+        model=model,
+        precision=precision,
+        long_text=long_text,
+        cache_dir=cache_dir,
     )
     check_amount(n, fraction)
     clock = Clock()
@@ -148,6 +166,8 @@ def diagnose(
     embeddings: npt.ArrayLike | None = None,
     graph: KnnGraph | None = None,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
+    precision: Precision | Literal["auto"] = "auto",
+    long_text: LongText = "truncate",
     k: int = PAPER_K,
     num_levels: int | None = None,
     preset: str | None = None,
@@ -174,7 +194,16 @@ def diagnose(
     >>> diagnosis.transition.transition_matrix.round(2).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
-    settings = check_settings(k, preset, None, num_levels, 0, threads, model, cache_dir)
+    settings = check_settings(
+        k=k,
+        preset=preset,
+        num_levels=num_levels,
+        threads=threads,
+        model=model,
+        precision=precision,
+        long_text=long_text,
+        cache_dir=cache_dir,
+    )
     clock = Clock()
     with Reporter(progress) as reporter:
         given = read_intake(data, text, scores, embeddings, graph, settings, clock)
@@ -226,12 +255,14 @@ def _embed(
     embedded = embed(
         pool.texts,
         model=settings.model,
+        precision=settings.precision,
+        long_text=settings.long_text,
         threads=settings.threads,
         cache_dir=settings.cache_dir,
         progress=reporter,
     )
     if encoder is not None:
-        encoder.update(precision=embedded.precision, truncated=embedded.truncated)
+        encoder.update(run_record(embedded, settings.long_text))
     return embedded.vectors
 
 

@@ -70,6 +70,8 @@ class Embeddings(ShortRepr):
     num_run : int
         Distinct texts that were encoded now, in comparisons of precisions too; the others'
         vectors were kept from before.
+    num_kept : int
+        Distinct texts that did not run now: their vectors were kept from before.
     notes : tuple of str
         What should be known about kept vectors: that none are kept, say, and why.
     """
@@ -81,6 +83,7 @@ class Embeddings(ShortRepr):
     truncated: int
     backend: str = "native"
     num_run: int = 0
+    num_kept: int = 0
     notes: tuple[str, ...] = ()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ds2fast.build import build_info
 from ds2fast.checks import UNRATED
+from ds2fast.encoder_record import lasting_part, run_part
 from ds2fast.io.output import MANIFEST, check_replaceable, made_directory
 from ds2fast.io.staging import Staging
 from ds2fast.io.write import write_manifest, write_rows, write_scores
@@ -118,7 +119,7 @@ def manifest_of(selection: Selection) -> dict[str, Any]:
             scores_given=selection.settings.get("scores_given", False),
         ),
         "settings": selection.settings,
-        "encoder": selection.encoder,
+        "encoder": lasting_part(selection.encoder),
         "graph": {
             "method": selection.graph.method,
             "k": selection.graph.k,
@@ -139,6 +140,7 @@ def manifest_of(selection: Selection) -> dict[str, Any]:
             "same_as_given": int(np.isin(selection.indices, selection.ranked_as_given()).sum()),
         },
         "warnings": selection.warnings,
+        "embedding_run": run_part(selection.encoder),
         "timings_seconds": {name: round(took, 3) for name, took in selection.timings.items()},
         "build": build_info(),
     }

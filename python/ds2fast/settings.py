@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from ds2fast import _core
 from ds2fast.arguments import as_count, as_number, as_share
@@ -12,6 +13,8 @@ from ds2fast.checks import MAX_LEVELS
 from ds2fast.curation import MAX_SEED
 from ds2fast.embedding import DEFAULT_MODEL
 from ds2fast.embedding.cache import CacheDir, resolve_cache_dir
+from ds2fast.embedding.encode import check_choices
+from ds2fast.embedding.engine import LongText, Precision
 from ds2fast.errors import InputError, InputTypeError
 from ds2fast.threads import resolve_threads
 from ds2fast.transition import DEFAULT_SOLVER
@@ -31,6 +34,8 @@ class Settings:
     seed: int
     threads: int
     model: str | os.PathLike[str]
+    precision: Precision | Literal["auto"]
+    long_text: LongText
     cache_dir: CacheDir
 
 
@@ -38,6 +43,20 @@ def check_arguments(
     *,
     n: int | None = None,
     fraction: float | None = None,
+    selects: bool = True,
+    **settings: Any,
+) -> None:
+    """Raise what `select` (or `diagnose`: `selects=False`) would raise before it reads any data.
+
+    Beyond the amount these are the arguments of `check_settings`.
+    """
+    check_settings(**settings)
+    if selects:
+        check_amount(n, fraction)
+
+
+def check_settings(
+    *,
     k: int = PAPER_K,
     preset: str | None = None,
     min_confidence: float | None = None,
@@ -45,24 +64,9 @@ def check_arguments(
     seed: int = 0,
     threads: int | None = None,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
+    precision: Precision | Literal["auto"] = "auto",
+    long_text: LongText = "truncate",
     cache_dir: CacheDir = None,
-    selects: bool = True,
-) -> None:
-    """Raise what `select` (or `diagnose`: `selects=False`) would raise before it reads any data."""
-    check_settings(k, preset, min_confidence, num_levels, seed, threads, model, cache_dir)
-    if selects:
-        check_amount(n, fraction)
-
-
-def check_settings(
-    k: int,
-    preset: str | None,
-    min_confidence: float | None,
-    num_levels: int | None,
-    seed: int,
-    threads: int | None,
-    model: str | os.PathLike[str],
-    cache_dir: CacheDir,
 ) -> Settings:
     """The arguments as the stages take them; each is named where it cannot be used."""
     if preset not in {None, "paper"}:
@@ -81,6 +85,7 @@ def check_settings(
         raise InputError(f"num_levels: expected 2 to {MAX_LEVELS}, got {num_levels}")
     if as_count(seed, "seed", minimum=0) > MAX_SEED:
         raise InputError(f"seed: expected at most {MAX_SEED}, got {seed}")
+    check_choices(precision=precision, long_text=long_text)
     resolve_cache_dir(cache_dir)
     _core.simd_level()  # refuses a DS2FAST_SIMD that names no level of this machine
     return Settings(
@@ -91,6 +96,8 @@ def check_settings(
         seed=seed,
         threads=resolve_threads(threads),
         model=model,
+        precision=precision,
+        long_text=long_text,
         cache_dir=cache_dir,
     )
 

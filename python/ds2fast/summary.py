@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ds2fast.encoder_record import describe_encoder
 from ds2fast.outcome import Diagnosis, Selection
 from ds2fast.results import DoubleArray, IntArray, TransitionEstimate
 
@@ -19,7 +20,7 @@ def describe_selection(selection: Selection) -> str:
 
 def describe_findings(selection: Selection) -> str:
     """What the stages found and what decided the selection."""
-    parts = [_describe_counts(selection.given_scores, selection.encoder)]
+    parts = [_describe_start(selection.given_scores, selection.encoder)]
     if selection.transition is not None:
         parts.append(describe_transition(selection.transition))
     parts += [
@@ -40,7 +41,7 @@ def describe_diagnosis_findings(diagnosis: Diagnosis) -> str:
     """T and what it rests on, without the pool."""
     return "\n\n".join(
         (
-            _describe_counts(diagnosis.given_scores, diagnosis.encoder),
+            _describe_start(diagnosis.given_scores, diagnosis.encoder),
             describe_transition(diagnosis.transition),
             *_describe_warnings(diagnosis.warnings),
             describe_timings(diagnosis.timings),
@@ -81,15 +82,11 @@ def describe_timings(timings: Mapping[str, float]) -> str:
     return f"took {sum(timings.values()):.1f} s: {stages}"
 
 
-def _describe_counts(scores: IntArray, encoder: Mapping[str, Any] | None) -> str:
+def _describe_start(scores: IntArray, encoder: Mapping[str, Any] | None) -> str:
+    """What the stages had to start from."""
     rated = int((scores >= 0).sum())
     counts = f"{rated} rated rows, {len(scores) - rated} unrated (never selected)"
-    if encoder is None:
-        return counts
-    return (
-        f"{counts}; {encoder['truncated']} texts were cut at {encoder['max_tokens']} tokens "
-        "for the encoder"
-    )
+    return counts if encoder is None else f"{counts}\n{describe_encoder(encoder)}"
 
 
 def _describe_curation(selection: Selection) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ds2fast_cli import options as given
 from ds2fast_cli.exits import EXIT_CODES, reported_errors
-
-DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"  # `ds2fast.DEFAULT_MODEL`
 
 
 class Program(click.Group):
@@ -20,38 +18,6 @@ class Program(click.Group):
         """Run the command that was named."""
         with reported_errors():
             return super().invoke(ctx)
-
-
-_MODEL = click.option(
-    "--model",
-    default=DEFAULT_MODEL,
-    show_default=True,
-    help="Sentence encoder: a Hugging Face id or a directory.",
-)
-_THREADS = click.option(
-    "--threads", type=int, help="Threads; all that this process may use by default."
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
-_POOL_OPTIONS = (
-    click.argument("data", type=click.Path(path_type=Path)),
-    click.option("--scores", default="score", show_default=True, help="Field with the scores."),
-    click.option("--text", help="Field or format string with the text; detected by default."),
-    click.option("--num-levels", type=int, help="Take scores as levels 0..K-1, K given here."),
-    _MODEL,
-    click.option("-k", "k", type=int, default=10, show_default=True, help="Neighbours."),
-    click.option("--preset", type=click.Choice(["paper"]), help="The method as published."),
-    _THREADS,
-    click.option("--cache-dir", type=click.Path(path_type=Path), help="Where encoders are kept."),
-    click.option("-q", "--quiet", is_flag=True, help="No messages but warnings and errors."),
-    _JSON,
-)
-
-
-def _pool_options(command: Callable[..., None]) -> Callable[..., None]:
-    """What is read, and how it is embedded and judged."""
-    for option in reversed(_POOL_OPTIONS):
-        command = option(command)
-    return command
 
 
 @click.group(
@@ -79,7 +45,7 @@ def program() -> None:
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of the curation's rounds."
 )
-@_pool_options
+@given.pool_options
 def select(
     *,
     n: int | None,
@@ -102,7 +68,7 @@ def select(
 
 
 @program.command(short_help="Is the judge any good? T, and how often neighbours agree.")
-@_pool_options
+@given.pool_options
 def diagnose(**options: Any) -> None:
     """Is the judge of DATA any good? Print T and how often neighbours agree; select nothing."""
     from ds2fast_cli.jobs import PoolOptions, run_diagnose
@@ -110,14 +76,111 @@ def diagnose(**options: Any) -> None:
     run_diagnose(PoolOptions(**options))
 
 
-@program.command(short_help="What this machine runs, and whether the encoder is on it.")
-@_MODEL
-@_JSON
-def doctor(model: str, as_json: bool) -> None:
-    """What this machine runs: SIMD level, threads, memory, and whether the encoder is here."""
+@program.command(short_help="Turn the texts of a pool into vectors in a .npy file.")
+@given.DATA
+@click.option("-o", "--output", required=True, type=given.FILE, help="File for the vectors (.npy).")
+@click.option("--overwrite", is_flag=True, help="Replace a .npy file that is there.")
+@given.TEXT
+@given.MODEL
+@given.PRECISION
+@click.option(
+    "--backend", type=click.Choice(given.BACKENDS), default="auto", show_default=True,
+    help="What the encoder runs in.",
+)  # fmt: skip
+@given.LONG_TEXT
+@given.THREADS
+@given.CACHE_DIR
+@given.QUIET
+@given.JSON
+def embed(*, output: Path, overwrite: bool, **options: Any) -> None:
+    """Turn the texts of DATA into unit vectors: float32 (N, d), in the order of the rows.
+
+    DATA needs no scores. Vectors are kept as they come: a run that was stopped goes on where it
+    was, and no text is embedded twice. `select --embeddings` takes the file.
+    """
+    from ds2fast_cli.embed_jobs import EmbedOptions, run_embed
+
+    run_embed(EmbedOptions(**options), output, overwrite=overwrite)
+
+
+@program.command(short_help="Make a static model, a hundred times as fast, from an encoder.")
+@click.argument("model")
+@click.option("-o", "--output", required=True, type=given.FILE, help="Directory to make.")
+@click.option(
+    "--texts", "data", type=given.FILE,
+    help="A pool like those to be embedded, to fit the model to. Advised: on real data the model "
+    "then kept 0.53 of the ten nearest neighbours, without 0.38.",
+)  # fmt: skip
+@given.TEXT
+@click.option(
+    "--sample", type=click.IntRange(1, 10_000), default=4000, show_default=True,
+    help="Distinct texts of it to fit to, chosen by their hashes.",
+)  # fmt: skip
+@click.option(
+    "--dims", type=click.IntRange(min=1), default=256, show_default=True,
+    help="Width of the vectors.",
+)  # fmt: skip
+@given.THREADS
+@given.CACHE_DIR
+@given.QUIET
+@given.JSON
+def distill(*, output: Path, **options: Any) -> None:
+    """Make a static model from the encoder MODEL (a Hugging Face id or a directory).
+
+    It embeds by averaging a vector for each token, and loads wherever --model is asked for.
+    """
+    from ds2fast_cli.embed_jobs import DistillOptions, run_distill
+
+    run_distill(DistillOptions(**options), output)
+
+
+@program.command(short_help="What this machine runs: models, precisions, speed, time it takes.")
+@given.MODEL
+@click.option(
+    "--measure", is_flag=True,
+    help="Run the model on made-up text in each precision and number of threads: 2 seconds each.",
+)  # fmt: skip
+@click.option(
+    "--rows", type=click.IntRange(min=1), help="With --measure: estimate the time for so many rows."
+)
+@click.option(
+    "--budget", metavar="TIME", callback=given.parse_duration,
+    help="With --rows: recommend what ends within this time (90s, 20m, 1.5h).",
+)  # fmt: skip
+@click.option(
+    "--tokens", type=click.IntRange(min=3), default=140, show_default=True,
+    help="Tokens of a row, as measured and estimated.",
+)  # fmt: skip
+@given.CACHE_DIR
+@given.JSON
+def doctor(
+    *,
+    model: str,
+    measure: bool,
+    rows: int | None,
+    budget: float | None,
+    tokens: int,
+    cache_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """What this machine runs: SIMD level, threads, memory, models found, and how fast they are.
+
+    Asks no network, and runs nothing without --measure.
+    """
+    if rows is not None and not measure:
+        raise click.UsageError("--rows needs --measure: times follow from the speed measured here")
+    if budget is not None and rows is None:
+        raise click.UsageError("--budget needs --rows: what fits depends on how many there are")
     from ds2fast_cli.jobs import run_doctor
 
-    run_doctor(model, as_json=as_json)
+    run_doctor(
+        model,
+        tokens=tokens if measure else None,
+        rows=rows,
+        budget=budget,
+        cache_dir=cache_dir,
+        as_json=as_json,
+    )
 
 
 @program.command(short_help="Time native stages against plain NumPy, results compared.")
@@ -129,8 +192,8 @@ def doctor(model: str, as_json: bool) -> None:
     "-d", "dimensions", type=click.IntRange(min=2), default=384, show_default=True,
     help="Width of a row.",
 )  # fmt: skip
-@_THREADS
-@_JSON
+@given.THREADS
+@given.JSON
 def bench(num_rows: int, dimensions: int, threads: int | None, as_json: bool) -> None:
     """Time each native stage against plain NumPy on random rows of our own making.
 

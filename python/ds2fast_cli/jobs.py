@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 import ds2fast
 from ds2fast.benchmark import describe_measurements, measure
-from ds2fast.doctor import describe_examination, examine
-from ds2fast.embedding import resolve_encoder
+from ds2fast.doctor import (
+    describe_examination,
+    estimate,
+    examine,
+    measure_encoder,
+    measuring_seconds,
+)
+from ds2fast.embedding.encode import check_model
+from ds2fast.embedding.engine import LongText, Precision
+from ds2fast.encoder_record import lasting_part, run_part
 from ds2fast.evidence import WeakEvidenceWarning
 from ds2fast.io.output import check_output_dir
 from ds2fast.io.source import check_file
-from ds2fast.io.write import write_manifest
+from ds2fast.io.vectors import load_vectors
+from ds2fast.knn import as_embedding_rows
 from ds2fast.outcome import Diagnosis
 from ds2fast.pool import Pool
+from ds2fast.results import RowArray
 from ds2fast.save import transition_record
 from ds2fast.settings import check_arguments
 from ds2fast.summary import describe_diagnosis_findings, describe_findings
 from ds2fast_cli.interrupt import interruptible
+from ds2fast_cli.printing import print_json, print_warnings
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,10 @@ class PoolOptions:
     scores: str
     text: str | None
     num_levels: int | None
+    embeddings: Path | None
     model: str
+    precision: Precision | Literal["auto"]
+    long_text: LongText
     k: int
     preset: str | None
     threads: int | None
@@ -49,6 +62,8 @@ class PoolOptions:
         """Arguments of `select` and `diagnose` for a pool that is read."""
         return {
             "model": self.model,
+            "precision": self.precision,
+            "long_text": self.long_text,
             "k": self.k,
             "preset": self.preset,
             "threads": self.threads,
@@ -73,16 +88,21 @@ def run_select(
     """Select into `output`; all that can be checked without the data is checked before."""
     check_arguments(num_levels=options.num_levels, **vars(chosen), **options.arguments())
     check_output_dir(output, overwrite=overwrite, source=options.data)
+    embeddings = _load_embeddings(options)
     pool = _read_pool(options)
     with _weak_evidence_told_once():
         selection = ds2fast.select(
-            pool, **vars(chosen), **options.arguments(), progress=_progress(options)
+            pool,
+            embeddings=embeddings,
+            **vars(chosen),
+            **options.arguments(),
+            progress=_progress(options),
         )
     selection.save(output, overwrite=overwrite)
     if options.as_json:
         click.echo((output / "manifest.json").read_bytes(), nl=False)
     if options.quiet:
-        _print_warnings(selection.warnings)
+        print_warnings(selection.warnings)
     else:
         click.echo(f"{describe_findings(selection)}\n\nwritten to {output}", err=True)
 
@@ -91,23 +111,42 @@ def run_select(
 def run_diagnose(options: PoolOptions) -> None:
     """Print what was found of the judge, in words or as JSON."""
     check_arguments(num_levels=options.num_levels, **options.arguments(), selects=False)
+    embeddings = _load_embeddings(options)
     pool = _read_pool(options)
     with _weak_evidence_told_once():
-        diagnosis = ds2fast.diagnose(pool, **options.arguments(), progress=_progress(options))
+        diagnosis = ds2fast.diagnose(
+            pool, embeddings=embeddings, **options.arguments(), progress=_progress(options)
+        )
     if options.as_json or not sys.stdout.isatty():  # what is in a file may be read too late
-        _print_warnings(diagnosis.warnings)
+        print_warnings(diagnosis.warnings)
     if options.as_json:
-        _print_json(diagnosis_record(diagnosis, pool))
+        print_json(diagnosis_record(diagnosis, pool))
     else:
         click.echo(describe_diagnosis_findings(diagnosis))
 
 
 @interruptible()
-def run_doctor(model: str, *, as_json: bool) -> None:
-    """Print what this machine runs, in words or as JSON."""
-    findings = examine(model)
+def run_doctor(
+    model: str,
+    *,
+    tokens: int | None,
+    rows: int | None,
+    budget: float | None,
+    cache_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Print what this machine runs, in words or as JSON; measured where `tokens` is given."""
+    findings = examine(model, cache_dir=cache_dir)
+    if tokens is not None and not findings["encoder"]["found"]:
+        click.echo("nothing was measured: the encoder is not usable", err=True)
+    elif tokens is not None:
+        seconds = measuring_seconds(findings)
+        click.echo(f"measuring for some {seconds:.0f} seconds ...", err=True)
+        findings["measured"] = measure_encoder(findings, tokens=tokens, cache_dir=cache_dir)
+        if rows is not None:
+            findings["estimate"] = estimate(findings, rows, tokens=tokens, budget=budget)
     if as_json:
-        _print_json(findings)
+        print_json(findings)
     else:
         click.echo(describe_examination(findings))
 
@@ -117,7 +156,7 @@ def run_bench(num_rows: int, dimensions: int, *, threads: int | None, as_json: b
     """Print the measurements, as a table or as JSON."""
     measurements = measure(num_rows, dimensions, threads=threads)
     if as_json:
-        _print_json(measurements)
+        print_json(measurements)
     else:
         click.echo(describe_measurements(measurements))
 
@@ -133,16 +172,23 @@ def diagnosis_record(diagnosis: Diagnosis, pool: Pool) -> dict[str, Any]:
             "scores": pool.score_mapping,
             "empty_texts": pool.empty.count,
         },
-        "encoder": diagnosis.encoder,
+        "encoder": lasting_part(diagnosis.encoder),
+        "embedding_run": run_part(diagnosis.encoder),
         "transition": transition_record(diagnosis.transition),
         "warnings": diagnosis.warnings,
     }
 
 
+def _load_embeddings(options: PoolOptions) -> RowArray | None:
+    path = options.embeddings
+    return None if path is None else as_embedding_rows(load_vectors(path))
+
+
 def _read_pool(options: PoolOptions) -> Pool:
     """The pool, said in words before long work starts."""
     check_file(options.data)
-    resolve_encoder(options.model)  # a model that is not there is told before the data is read
+    if options.embeddings is None:  # a model that is not there is told before the data is read
+        check_model(options.model, precision=options.precision, long_text=options.long_text)
     pool = ds2fast.read(
         options.data, text=options.text, scores=options.scores, num_levels=options.num_levels
     )
@@ -161,15 +207,3 @@ def _weak_evidence_told_once() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", WeakEvidenceWarning)
         yield
-
-
-def _print_warnings(messages: Sequence[str]) -> None:
-    for message in messages:
-        click.echo(f"WARNING: {message}", err=True)
-
-
-def _print_json(value: Mapping[str, Any]) -> None:
-    """Print in the form of a manifest, so that what JSON lacks is written the same everywhere."""
-    text = BytesIO()
-    write_manifest(text, value)
-    click.echo(text.getvalue(), nl=False)

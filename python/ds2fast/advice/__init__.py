@@ -1,0 +1,1 @@
+"""What `ds2fast doctor` finds out: models on this machine, their speed, the time they take."""
