@@ -41,8 +41,9 @@ from knn_processes import RunFailedError
 from knn_table import machine
 
 WARM_TEXTS = 32
-CALIBRATION_TEXTS = 300
-"""Texts behind the timed ones: those that warm up, and those that int8 ranges are found on."""
+CALIBRATION_TEXTS = 2000
+"""Texts behind the timed ones: those that warm up; of the others, int8 ranges are found on the
+first, and our static tier is fitted to all."""
 
 ROOT = Path(__file__).resolve().parent.parent
 

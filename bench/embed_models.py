@@ -14,6 +14,8 @@ from pathlib import Path
 
 from embed_batches import TokenReader, padded
 
+NUM_CALIBRATION = 300
+
 
 def main() -> None:
     name, *paths = sys.argv[1:]
@@ -56,7 +58,7 @@ def quantise_openvino(source: Source, target: Path) -> None:
     import openvino
 
     graph = source.models / "onnx" / "onnx" / "model.onnx"
-    texts = json.loads(source.texts.read_text())
+    texts = json.loads(source.texts.read_text())[:NUM_CALIBRATION]
     tokens = TokenReader(source.encoder)(texts)
     dataset = nncf.Dataset([padded([ids]) for ids in tokens])
     quantised = nncf.quantize(
@@ -72,7 +74,8 @@ def distill_static(source: Source, target: Path) -> None:
     """Our static tier, in model2vec's format."""
     from ds2fast.embedding.distill import distill
 
-    distill(source.encoder, target, cache_dir=False, progress=False)
+    texts = json.loads(source.texts.read_text())
+    distill(source.encoder, target, texts=texts, cache_dir=False, progress=False)
 
 
 MODELS = {

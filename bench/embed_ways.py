@@ -147,7 +147,15 @@ def ours_static(job: Job) -> Encode:
 
     def encode(texts: list[str]) -> Floats:
         directory = made(job)
-        found = embed(texts, model=directory, threads=job.threads, cache_dir=False, progress=False)
+        # "auto" would also compare it with the encoder, which is no part of embedding.
+        found = embed(
+            texts,
+            model=directory,
+            precision="fp32",
+            threads=job.threads,
+            cache_dir=False,
+            progress=False,
+        )
         return found.vectors
 
     return encode
