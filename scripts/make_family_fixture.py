@@ -36,7 +36,7 @@ def main(target: Path) -> None:
 
 def encode(directory: Path) -> Any:
     """Unit vectors of the texts, (n, hidden) float32."""
-    from sentence_transformers import SentenceTransformer  # type: ignore[import-not-found]
+    from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(str(directory), device="cpu")
     # Two batches: in one of them short texts are padded.
