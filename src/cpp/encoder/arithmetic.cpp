@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 namespace ds2fast::encoder {
 namespace {
@@ -25,7 +26,7 @@ void round_rows_to_codes(const float* rows, std::size_t num_rows, std::size_t de
     const float* row = rows + r * depth;
     const float low = std::min(0.0F, *std::min_element(row, row + depth));
     const float range = std::max(0.0F, *std::max_element(row, row + depth)) - low;
-    const float scale = range > 0.0F ? range / 255.0F : 1.0F;
+    const float scale = range < simd::kLeastRange ? 1.0F : range / 255.0F;
     const float inverse = 1.0F / scale;
     const float zero = std::nearbyint(-low * inverse);
     for (std::size_t k = 0; k < depth; ++k) {
@@ -55,6 +56,9 @@ Arithmetic choose_arithmetic(Precision precision, const simd::EncoderKernels& ke
 }
 
 std::uint16_t bf16_bits(float value) {
+  if (std::isnan(value)) {
+    return 0x7FC0;  // rounding may carry other bits of NaN into the sign
+  }
   std::uint32_t bits;
   std::memcpy(&bits, &value, sizeof bits);
   return static_cast<std::uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
@@ -70,12 +74,18 @@ float round_to_bf16(float value) {
 float code_scale(const float* row, std::size_t depth) {
   float largest = 0.0F;
   for (std::size_t k = 0; k < depth; ++k) {
+    if (!std::isfinite(row[k])) {
+      return std::numeric_limits<float>::quiet_NaN();
+    }
     largest = std::max(largest, std::fabs(row[k]));
   }
-  return largest > 0.0F ? largest / kLargestCode : 1.0F;
+  return largest < simd::kLeastRange ? 1.0F : largest / kLargestCode;
 }
 
 std::int8_t code_of(float value, float scale) {
+  if (std::isnan(scale)) {
+    return 0;
+  }
   return static_cast<std::int8_t>(
       std::clamp(std::nearbyint(value / scale), -kLargestCode, kLargestCode));
 }

@@ -23,11 +23,12 @@ struct Arithmetic {
 
 Arithmetic choose_arithmetic(Precision precision, const simd::EncoderKernels& kernels);
 
-/// The nearest bfloat16, ties to even.
+/// The nearest bfloat16, ties to even; NaN is NaN.
 float round_to_bf16(float value);
 std::uint16_t bf16_bits(float value);
 
-/// The scale of a weight row's codes in -127..127; 1 for a row of zeros.
+/// The scale of a weight row's codes in -127..127; 1 for a row of zeros, NaN (so that its products
+/// are NaN) for one that is not finite.
 float code_scale(const float* row, std::size_t depth);
 std::int8_t code_of(float value, float scale);
 

@@ -1,8 +1,11 @@
 #include "encoder/text_encoder.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cmath>
 #include <memory>
+#include <thread>
 
 #include "core/parallel_for.hpp"
 #include "core/round_up.hpp"
@@ -59,6 +62,43 @@ std::vector<float> copied(VectorView<const float> values) {
 }
 
 }  // namespace
+
+/// Polls between the layers too, where a batch of a large model takes seconds. Once the caller's
+/// monitor has thrown, the other workers end at their next layer.
+class TextEncoder::LayerMonitor final : public Monitor {
+ public:
+  LayerMonitor(Monitor& inner, std::size_t total) : inner_(inner), total_(total) {}
+
+  void poll(std::size_t done, std::size_t total) override {
+    done_ = done;
+    polled_ = Clock::now();
+    try {
+      inner_.poll(done, total);
+    } catch (...) {
+      stopped_.store(true, std::memory_order_relaxed);
+      throw;
+    }
+  }
+
+  /// Whether to begin another layer; throws what the caller's monitor throws.
+  bool goes_on() {
+    if (std::this_thread::get_id() == caller_ && Clock::now() - polled_ >= kInterval) {
+      poll(done_, total_);
+    }
+    return !stopped_.load(std::memory_order_relaxed);
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr auto kInterval = std::chrono::milliseconds(50);
+
+  Monitor& inner_;
+  const std::size_t total_;
+  const std::thread::id caller_ = std::this_thread::get_id();
+  std::size_t done_ = 0;
+  Clock::time_point polled_ = Clock::now();
+  std::atomic<bool> stopped_{false};
+};
 
 /// The activations of a batch, reused by all batches of a worker.
 struct TextEncoder::Room {
@@ -130,11 +170,11 @@ LinearLayer TextEncoder::padded_attention_output(const LayerView& layer) const {
 }
 
 void TextEncoder::add_layer(const LayerView& layer) {
-  layers_.push_back(
-      {padded_projections(layer), padded_attention_output(layer),
-       Norm{copied(layer.attention_norm.scale), copied(layer.attention_norm.shift)},
-       padded(layer.inner, inner_width_, width_), padded(layer.outer, width_, inner_width_),
-       Norm{copied(layer.output_norm.scale), copied(layer.output_norm.shift)}});
+  layers_.push_back({padded_projections(layer), padded_attention_output(layer),
+                     Norm{copied(layer.attention_norm.scale), copied(layer.attention_norm.shift)},
+                     padded(layer.inner, inner_width_, width_),
+                     padded(layer.outer, width_, inner_width_),
+                     Norm{copied(layer.output_norm.scale), copied(layer.output_norm.shift)}});
 }
 
 std::vector<TextEncoder::Batch> TextEncoder::plan(const TokenView& tokens) {
@@ -157,19 +197,23 @@ void TextEncoder::encode(const TokenView& tokens, std::size_t num_threads, Monit
     longest = std::max(longest, tokens.length(text));
   }
   const std::vector<Batch> batches = plan(tokens);
-  std::vector<std::unique_ptr<Room>> rooms(num_threads);
-  parallel_for(batches.size(), num_threads, monitor, [&](std::size_t task, std::size_t worker) {
+  std::vector<std::unique_ptr<Room>> rooms(std::min(num_threads, batches.size()));
+  LayerMonitor layers(monitor, batches.size());
+  parallel_for(batches.size(), num_threads, layers, [&](std::size_t task, std::size_t worker) {
     if (rooms[worker] == nullptr) {
       rooms[worker] = std::make_unique<Room>(*this, std::max(longest, kBatchTokens), longest);
     }
-    encode_batch(tokens, batches[task], *rooms[worker], output);
+    encode_batch(tokens, batches[task], *rooms[worker], layers, output);
   });
 }
 
 void TextEncoder::encode_batch(const TokenView& tokens, Batch batch, const Room& room,
-                               MatrixView<float> output) const {
+                               LayerMonitor& monitor, MatrixView<float> output) const {
   embed_tokens(tokens, batch, room);
   for (const Layer& layer : layers_) {
+    if (!monitor.goes_on()) {
+      return;
+    }
     run_layer(layer, tokens, batch, room);
   }
   const std::size_t first = tokens.begin(batch.begin);

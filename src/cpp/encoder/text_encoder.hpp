@@ -102,6 +102,7 @@ class TextEncoder {
     Norm output_norm;
   };
   struct Room;
+  class LayerMonitor;
   struct Batch {
     std::size_t begin;
     std::size_t end;
@@ -111,7 +112,7 @@ class TextEncoder {
   LinearLayer padded(const LinearView& linear, std::size_t columns, std::size_t depth) const;
   LinearLayer padded_projections(const LayerView& layer) const;
   LinearLayer padded_attention_output(const LayerView& layer) const;
-  void encode_batch(const TokenView& tokens, Batch batch, const Room& room,
+  void encode_batch(const TokenView& tokens, Batch batch, const Room& room, LayerMonitor& monitor,
                     MatrixView<float> output) const;
   void embed_tokens(const TokenView& tokens, Batch batch, const Room& room) const;
   void run_layer(const Layer& layer, const TokenView& tokens, Batch batch, const Room& room) const;

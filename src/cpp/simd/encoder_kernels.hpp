@@ -12,6 +12,8 @@ constexpr std::size_t kPanelColumns = 48;
 constexpr std::size_t kBlockRows = 8;
 /// Widths of activations are multiples of this, padded with zeros.
 constexpr std::size_t kWidthStep = 16;
+/// Values that all lie below it have codes of zero: their scale would be too small to divide by.
+constexpr float kLeastRange = 1e-35F;
 
 /// What follows a product, while it is in the registers' reach.
 enum class Finish : int { kStore, kAdd, kGelu, kGeluTanh, kRelu };
@@ -21,7 +23,8 @@ enum class Finish : int { kStore, kAdd, kGelu, kGeluTanh, kRelu };
 ///
 /// float32: float32 values, the activations themselves. bfloat16: 16 bits each, rounded to nearest
 /// even. int8: codes of 8 bits, value = scale * (code - zero), with a scale and a zero for each
-/// row, so that a row's codes depend on that row alone.
+/// row, so that a row's codes depend on that row alone. A row of NaN or with an infinite value has
+/// products that are not finite in each of the three.
 struct PreparedRows {
   void* values = nullptr;
   float* scales = nullptr;

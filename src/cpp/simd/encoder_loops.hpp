@@ -91,6 +91,7 @@ inline float largest_of(Floats values) {
 // Adding it and taking it off again rounds a float below 2^22 to the nearest integer, which then
 // stands in the lowest bits of the sum.
 constexpr float kRounder = 0x1.8p23F;
+constexpr float kInfinity = __builtin_inff();
 
 /// e^x for x <= 0 with a relative error below 3e-7; what would be below e^-87 is e^-87.
 inline Floats exp_of(Floats x) {
@@ -109,7 +110,7 @@ inline Floats exp_of(Floats x) {
   return sum * floats_of((bits_of(shifted) + 127) << 23);
 }
 
-/// x * Phi(x), with 1 - erf by Abramowitz and Stegun, 7.1.26: absolute error of Phi below 2e-7.
+/// x * Phi(x), with 1 - erf by Abramowitz and Stegun, 7.1.26: error below 3e-7 |x|.
 inline Floats gelu(Floats x) {
   const Floats z = larger(x, -x) * 0x1.6a09e6p-1F;
   const Floats t = 1.0F / (z * 0.3275911F + 1.0F);
@@ -121,7 +122,8 @@ inline Floats gelu(Floats x) {
   return x < 0.0F ? tail : x - tail;
 }
 
-/// x * (1 + tanh(u)) / 2 = x / (1 + e^-2u) with u = sqrt(2 / pi) (x + 0.044715 x^3).
+/// x * (1 + tanh(u)) / 2 = x / (1 + e^-2u) with u = sqrt(2 / pi) (x + 0.044715 x^3): error below
+/// 2e-7 |x|.
 inline Floats gelu_tanh(Floats x) {
   const Floats twice = (x * x * 0.044715F + 1.0F) * x * 1.5957691216F;
   const Floats small = exp_of(-larger(twice, -twice));
@@ -234,8 +236,9 @@ inline void prepare_codes(const float* rows, std::size_t num_rows, std::size_t d
       high = larger(high, load(row + k));
     }
     const float least = -largest_of(-low);
-    const float range = largest_of(high) - least;
-    const float scale = range > 0.0F ? range / 255.0F : 1.0F;
+    // The comparisons may lose a NaN; a layer norm makes all of a row NaN or nothing of it.
+    const float range = row[0] == row[0] ? largest_of(high) - least : row[0];
+    const float scale = range < kLeastRange ? 1.0F : range / 255.0F;
     const float inverse = 1.0F / scale;
     const Floats zero = all(-least * inverse) + kRounder - kRounder;
     for (std::size_t k = 0; k < depth; k += kLanes) {
@@ -245,7 +248,8 @@ inline void prepare_codes(const float* rows, std::size_t num_rows, std::size_t d
       store_bytes(codes + r * depth + k, bits_of(code) - shift);
     }
     prepared.scales[r] = scale;
-    prepared.zeros[r] = static_cast<std::int32_t>(zero[0]) - shift;
+    // NaN and infinity have no zero; the scale carries them on.
+    prepared.zeros[r] = (scale < kInfinity ? static_cast<std::int32_t>(zero[0]) : 0) - shift;
   }
 }
 
@@ -257,7 +261,8 @@ inline void multiply_codes(const PreparedRows& rows, const PanelView& weights, P
   const auto* panels = static_cast<const std::int8_t*>(weights.values);
   alignas(64) std::int32_t sums[kBlockRows * kPanelColumns];
   for_each_block(size, finish, output, [&](std::size_t panel, std::size_t row, const Block& block) {
-    products(codes + row * size.depth, size.depth, panels + panel * kPanelColumns * size.depth, sums);
+    products(codes + row * size.depth, size.depth, panels + panel * kPanelColumns * size.depth,
+             sums);
     finish_codes(sums, rows.scales + row, rows.zeros + row, panel_at(weights, panel), block);
   });
 }
