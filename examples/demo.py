@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -48,10 +49,15 @@ def run(encoder: str, output: Path, seed: int) -> None:
 
     print("\n2. Their embeddings, by the real encoder on this CPU")
     start = time.perf_counter()
-    vectors = ds2fast.embed(pool.texts, model=encoder).vectors
+    embeddings = ds2fast.embed(pool.texts, model=encoder)
     took = time.perf_counter() - start
+    vectors = embeddings.vectors
     rows, width = vectors.shape
     print(f"   {rows} x {width} in {took:.1f} s ({rows / took:.0f} rows/s)")
+    print(
+        f"   {embeddings.num_run} texts were embedded now, {embeddings.num_kept} kept from before"
+    )
+    print(indent(textwrap.fill(embeddings.reason, 92)))
 
     selection = ds2fast.select(pool, embeddings=vectors, fraction=FRACTION, num_levels=6)
     selection.save(output / "selection", overwrite=True)
