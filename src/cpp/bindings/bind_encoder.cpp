@@ -68,10 +68,9 @@ class BoundEncoder {
                const std::string& activation, const std::string& pooling,
                const std::string& precision)
       : words_(std::move(words)), positions_(std::move(positions)), token_type_(token_type) {
-    const encoder::EmbeddingView embeddings{matrix_view(words_), matrix_view(positions_),
-                                            vector_view(token_type_),
-                                            norm_view(norm, matrix_view(words_).cols),
-                                            matrix_view(distances)};
+    const encoder::EmbeddingView embeddings{
+        matrix_view(words_), matrix_view(positions_), vector_view(token_type_),
+        norm_view(norm, matrix_view(words_).cols), matrix_view(distances)};
     const std::size_t hidden = embeddings.words.cols;
     require(hidden > 0 && num_heads > 0 && hidden % num_heads == 0 && inner > 0, "heads that fit");
     require(embeddings.positions.cols == hidden && embeddings.positions.rows > 0,
@@ -91,12 +90,11 @@ class BoundEncoder {
 
   void add_layer(const std::array<Pair, 6>& linears, const std::array<Pair, 2>& norms) {
     const std::size_t hidden = encoder_->hidden();
-    encoder_->add_layer({linear_view(linears[0], hidden, hidden),
-                         linear_view(linears[1], hidden, hidden),
-                         linear_view(linears[2], hidden, hidden),
-                         linear_view(linears[3], hidden, hidden), norm_view(norms[0], hidden),
-                         linear_view(linears[4], inner_, hidden),
-                         linear_view(linears[5], hidden, inner_), norm_view(norms[1], hidden)});
+    encoder_->add_layer(
+        {linear_view(linears[0], hidden, hidden), linear_view(linears[1], hidden, hidden),
+         linear_view(linears[2], hidden, hidden), linear_view(linears[3], hidden, hidden),
+         norm_view(norms[0], hidden), linear_view(linears[4], inner_, hidden),
+         linear_view(linears[5], hidden, inner_), norm_view(norms[1], hidden)});
   }
 
   Floats encode(const Array<std::int32_t>& ids, const Array<std::int64_t>& offsets,
@@ -104,8 +102,8 @@ class BoundEncoder {
     const encoder::TokenView tokens{vector_view(ids), vector_view(offsets)};
     check(tokens);
     require(threads >= 1, "threads >= 1");
-    Floats vectors({static_cast<py::ssize_t>(tokens.size()),
-                    static_cast<py::ssize_t>(encoder_->hidden())});
+    Floats vectors(
+        {static_cast<py::ssize_t>(tokens.size()), static_cast<py::ssize_t>(encoder_->hidden())});
     const auto output = mutable_matrix_view(vectors);
     run_kernel(progress,
                [&](Monitor& monitor) { encoder_->encode(tokens, threads, monitor, output); });

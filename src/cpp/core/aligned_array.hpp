@@ -11,7 +11,7 @@ template <typename T>
 class AlignedArray {
  public:
   AlignedArray() = default;
-  explicit AlignedArray(std::size_t size) : values_(new (kLine) T[size]()), size_(size) {}
+  explicit AlignedArray(std::size_t size) : values_(new(kLine) T[size]()), size_(size) {}
 
   T* data() const { return values_.get(); }
   std::size_t size() const { return size_; }

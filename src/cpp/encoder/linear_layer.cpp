@@ -1,7 +1,6 @@
 #include "encoder/linear_layer.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/round_up.hpp"
 
@@ -23,32 +22,43 @@ LinearLayer::LinearLayer(const Arithmetic& arithmetic, MatrixView<const float> w
   }
 }
 
-void LinearLayer::pack(std::size_t column, std::size_t k, const void* value) {
+template <typename Value, typename Round>
+void LinearLayer::pack(const float* weights, std::size_t column, const Round& round) {
   const std::size_t group = arithmetic_.group;
-  const std::size_t place = column / kPanelColumns * kPanelColumns * depth_ +
-                            k / group * kPanelColumns * group + column % kPanelColumns * group +
-                            k % group;
-  std::memcpy(panels_.data() + place * arithmetic_.value_size, value, arithmetic_.value_size);
+  auto* values = reinterpret_cast<Value*>(panels_.data()) +
+                 column / kPanelColumns * kPanelColumns * depth_ + column % kPanelColumns * group;
+  for (std::size_t k = 0; k < depth_; k += group) {
+    for (std::size_t i = 0; i < group; ++i) {
+      values[k * kPanelColumns + i] = round(weights[k + i]);
+    }
+  }
+}
+
+void LinearLayer::pack_codes(const float* weights, std::size_t column) {
+  const float scale = code_scale(weights, depth_);
+  scales_[column] = scale;
+  if (!arithmetic_.is_native) {
+    pack<float>(weights, column,
+                [=](float weight) { return scale * static_cast<float>(code_of(weight, scale)); });
+    return;
+  }
+  std::int32_t& sum = code_sums_[column];
+  pack<std::int8_t>(weights, column, [scale, &sum](float weight) {
+    const std::int8_t code = code_of(weight, scale);
+    sum += code;
+    return code;
+  });
 }
 
 void LinearLayer::pack_column(const float* weights, std::size_t column) {
-  const Precision precision = arithmetic_.precision;
-  const float scale = precision == Precision::kInt8 ? code_scale(weights, depth_) : 1.0F;
-  scales_[column] = scale;
-  for (std::size_t k = 0; k < depth_; ++k) {
-    const float weight = weights[k];
-    if (precision == Precision::kInt8) {
-      const std::int8_t code = code_of(weight, scale);
-      const float rounded = scale * static_cast<float>(code);
-      code_sums_[column] += code;
-      arithmetic_.is_native ? pack(column, k, &code) : pack(column, k, &rounded);
-    } else if (precision == Precision::kBf16) {
-      const std::uint16_t bits = bf16_bits(weight);
-      const float rounded = round_to_bf16(weight);
-      arithmetic_.is_native ? pack(column, k, &bits) : pack(column, k, &rounded);
-    } else {
-      pack(column, k, &weight);
-    }
+  if (arithmetic_.precision == Precision::kInt8) {
+    pack_codes(weights, column);
+  } else if (arithmetic_.precision == Precision::kFp32) {
+    pack<float>(weights, column, [](float weight) { return weight; });
+  } else if (arithmetic_.is_native) {
+    pack<std::uint16_t>(weights, column, bf16_bits);
+  } else {
+    pack<float>(weights, column, round_to_bf16);
   }
 }
 

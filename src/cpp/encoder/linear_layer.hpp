@@ -40,7 +40,9 @@ class LinearLayer {
 
  private:
   void pack_column(const float* weights, std::size_t column);
-  void pack(std::size_t column, std::size_t k, const void* value);
+  void pack_codes(const float* weights, std::size_t column);
+  template <typename Value, typename Round>
+  void pack(const float* weights, std::size_t column, const Round& round);
 
   Arithmetic arithmetic_;
   std::size_t columns_;

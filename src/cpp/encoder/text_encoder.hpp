@@ -73,8 +73,8 @@ constexpr std::size_t kBatchTokens = 256;
 /// A transformer encoder whose vectors do not depend on which texts run together, nor on threads.
 class TextEncoder {
  public:
-  TextEncoder(const EncoderSettings& settings, const EmbeddingView& embeddings,
-              Precision precision, simd::Level level);
+  TextEncoder(const EncoderSettings& settings, const EmbeddingView& embeddings, Precision precision,
+              simd::Level level);
 
   void add_layer(const LayerView& layer);
 

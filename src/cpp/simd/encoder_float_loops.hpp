@@ -159,8 +159,7 @@ inline void weigh_values(const AttentionHead& head, const AttentionRoom& room, s
                             kColumns, {room.context, kPanelColumns});
     for (std::size_t r = 0; r < rows; ++r) {
       for (std::size_t v = 0; v < kColumns; v += kLanes) {
-        store(output.at(r, c + v).data,
-              load(room.context + r * kPanelColumns + v) * inverses[r]);
+        store(output.at(r, c + v).data, load(room.context + r * kPanelColumns + v) * inverses[r]);
       }
     }
   }
