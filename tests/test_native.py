@@ -324,6 +324,28 @@ def test_no_text_is_no_row(small: NativeEncoder) -> None:
     assert found.shape == (0, 64)
 
 
+@every_level
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("activation", ["gelu", "gelu_tanh", "relu"])
+@pytest.mark.parametrize("part", ["query", "value", "attention_output", "inner", "outer"])
+@pytest.mark.parametrize("damage", [np.nan, np.inf])
+def test_a_damaged_weight_stays_visible(
+    monkeypatch: pytest.MonkeyPatch,
+    level: str,
+    precision: Precision,
+    activation: str,
+    part: str,
+    damage: float,
+) -> None:
+    """None of the roundings, maxima and activations on the way may make a number of it."""
+    monkeypatch.setenv("DS2FAST_SIMD", level)
+    size = make_architecture("bert", activation=activation)
+    weights = make_weights(size)
+    getattr(weights.layers[0], part).weight[3, 5] = damage
+    found = encoder(weights, size, precision=precision).encode(*ragged([[3, 1, 4, 1, 5]]))
+    assert not np.isfinite(found).any()
+
+
 @pytest.mark.parametrize("threads", [0, -1])
 def test_wrong_threads(threads: int) -> None:
     with pytest.raises((ValueError, TypeError)):

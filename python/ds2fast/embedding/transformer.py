@@ -27,7 +27,7 @@ NATIVE_VERSION = 1
 # A batch of the native encoder takes a fraction of a second: what a kill may cost. It is whole
 # enough for all threads to end at about the same time.
 _BATCH_PRODUCTS = 0.85e11
-_LEAST_TOKENS = 2048
+_LEAST_TOKENS = 512
 _MOST_TOKENS = 8192
 
 
@@ -119,6 +119,7 @@ class TransformerModel:
                 "version": NATIVE_VERSION,
                 "precision": precision,
                 "level": _core.simd_level(),
+                "is_native": int(precision in _core.native_precisions()),
             },
             load=encoder,
         )

@@ -14,7 +14,7 @@ Array<float> gather_mean(const Array<float>& table, const Array<std::int32_t>& r
                          std::size_t threads, const py::object& progress) {
   const encoder::TokenVectors vectors{matrix_view(table), vector_view(row_of_token),
                                       vector_view(weights)};
-  const encoder::TokenisedTexts texts{vector_view(ids), vector_view(offsets)};
+  const encoder::TokenView texts{vector_view(ids), vector_view(offsets)};
   const auto fallback_view = vector_view(fallback);
   require(texts.offsets.size >= 1, "at least one offset");
   require(threads >= 1, "threads >= 1");

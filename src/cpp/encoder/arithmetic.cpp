@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numeric>
 
 namespace ds2fast::encoder {
 namespace {
@@ -25,7 +26,10 @@ void round_rows_to_codes(const float* rows, std::size_t num_rows, std::size_t de
   for (std::size_t r = 0; r < num_rows; ++r) {
     const float* row = rows + r * depth;
     const float low = std::min(0.0F, *std::min_element(row, row + depth));
-    const float range = std::max(0.0F, *std::max_element(row, row + depth)) - low;
+    // 0, but NaN where a value is NaN or infinite, which comparisons may lose.
+    const float taint = std::accumulate(row, row + depth, 0.0F,
+                                        [](float sum, float value) { return sum + value * 0.0F; });
+    const float range = std::max(0.0F, *std::max_element(row, row + depth)) - low + taint;
     const float scale = range < simd::kLeastRange ? 1.0F : range / 255.0F;
     const float inverse = 1.0F / scale;
     const float zero = std::nearbyint(-low * inverse);

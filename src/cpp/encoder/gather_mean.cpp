@@ -22,7 +22,7 @@ bool all_below(VectorView<const std::int32_t> values, std::size_t limit) {
   });
 }
 
-void check_texts(const TokenisedTexts& texts, std::size_t num_tokens) {
+void check_texts(const TokenView& texts, std::size_t num_tokens) {
   const auto& offsets = texts.offsets;
   require(offsets.size >= 1 && offsets[0] == 0, "offsets that begin with 0");
   require(std::is_sorted(offsets.begin(), offsets.end()), "offsets in ascending order");
@@ -85,7 +85,7 @@ void check_token_vectors(const TokenVectors& vectors) {
           "one weight a token");
 }
 
-void gather_mean(const TokenVectors& vectors, const TokenisedTexts& texts,
+void gather_mean(const TokenVectors& vectors, const TokenView& texts,
                  VectorView<const float> fallback, std::size_t num_threads, Monitor& monitor,
                  MatrixView<float> out) {
   check_texts(texts, vectors.num_tokens());

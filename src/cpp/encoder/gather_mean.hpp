@@ -5,6 +5,7 @@
 
 #include "core/matrix_view.hpp"
 #include "core/monitor.hpp"
+#include "encoder/token_view.hpp"
 
 namespace ds2fast::encoder {
 
@@ -19,17 +20,8 @@ struct TokenVectors {
   std::size_t num_tokens() const { return row_of_token.size > 0 ? row_of_token.size : rows.rows; }
 };
 
-/// Token ids of texts, one behind the other: those of text i are ids[offsets[i]] up to
-/// ids[offsets[i + 1]].
-struct TokenisedTexts {
-  VectorView<const std::int32_t> ids;
-  VectorView<const std::int64_t> offsets;
-
-  std::size_t size() const { return offsets.size - 1; }
-};
-
 /// Throws std::invalid_argument where an index or a length would lead outside an array. All of
-/// `vectors` is looked through, so it pays to call this once a table, not once a batch.
+/// `vectors` is looked through, which takes a fraction of what a batch takes.
 void check_token_vectors(const TokenVectors& vectors);
 
 /// Unit vector of the (weighted) sum of each text's token vectors, which is that of their mean:
@@ -40,7 +32,7 @@ void check_token_vectors(const TokenVectors& vectors);
 ///
 /// `vectors` must have passed check_token_vectors. Ids and offsets are checked here, before any
 /// table is read: std::invalid_argument.
-void gather_mean(const TokenVectors& vectors, const TokenisedTexts& texts,
+void gather_mean(const TokenVectors& vectors, const TokenView& texts,
                  VectorView<const float> fallback, std::size_t num_threads, Monitor& monitor,
                  MatrixView<float> out);
 

@@ -125,8 +125,11 @@ struct TextEncoder::Room {
 TextEncoder::TextEncoder(const EncoderSettings& settings, const EmbeddingView& embeddings,
                          Precision precision, simd::Level level)
     : settings_(settings),
-      embeddings_(embeddings),
+      words_(embeddings.words),
+      positions_(embeddings.positions),
+      token_type_(embeddings.token_type),
       embedding_norm_{copied(embeddings.norm.scale), copied(embeddings.norm.shift)},
+      num_distances_(embeddings.distances.cols),
       kernels_(simd::encoder_kernels(level)),
       arithmetic_(choose_arithmetic(precision, kernels_)),
       width_(round_up_to(settings.hidden, kWidthStep)),
@@ -227,14 +230,13 @@ void TextEncoder::embed_tokens(const TokenView& tokens, Batch batch, const Room&
   float* row = room.hidden.data();
   for (std::size_t text = batch.begin; text < batch.end; ++text) {
     for (std::size_t i = 0; i < tokens.length(text); ++i, row += width_) {
-      const float* word =
-          embeddings_.words.row(static_cast<std::size_t>(tokens.ids[tokens.begin(text) + i]));
-      const float* position = embeddings_.positions.row(i);
+      const float* word = words_.row(static_cast<std::size_t>(tokens.ids[tokens.begin(text) + i]));
+      const float* position = positions_.row(i);
       for (std::size_t d = 0; d < settings_.hidden; ++d) {
         row[d] = word[d] + position[d];
       }
-      for (std::size_t d = 0; d < embeddings_.token_type.size; ++d) {
-        row[d] += embeddings_.token_type[d];
+      for (std::size_t d = 0; d < token_type_.size; ++d) {
+        row[d] += token_type_[d];
       }
       std::fill(row + settings_.hidden, row + width_, 0.0F);
     }
@@ -268,7 +270,6 @@ void TextEncoder::run_layer(const Layer& layer, const TokenView& tokens, Batch b
 
 void TextEncoder::attend(const TokenView& tokens, Batch batch, const Room& room) const {
   const std::size_t stride = 3 * heads_width_;
-  const std::size_t num_distances = embeddings_.distances.cols;
   const std::size_t first = tokens.begin(batch.begin);
   const float scale = 1.0F / std::sqrt(static_cast<float>(settings_.head()));
   for (std::size_t text = batch.begin; text < batch.end; ++text) {
@@ -279,7 +280,7 @@ void TextEncoder::attend(const TokenView& tokens, Batch batch, const Room& room)
       const float* distances = nullptr;
       if (!distances_.empty()) {
         distances =
-            distances_.data() + head * (num_distances + kDistancePadding) + num_distances / 2;
+            distances_.data() + head * (num_distances_ + kDistancePadding) + num_distances_ / 2;
       }
       kernels_.attend({queries, queries + heads_width_, queries + 2 * heads_width_, distances,
                        tokens.length(text), stride, head_width_, scale},

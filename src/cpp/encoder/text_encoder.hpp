@@ -8,6 +8,7 @@
 #include "core/monitor.hpp"
 #include "encoder/arithmetic.hpp"
 #include "encoder/linear_layer.hpp"
+#include "encoder/token_view.hpp"
 #include "simd/level.hpp"
 
 namespace ds2fast::encoder {
@@ -37,8 +38,8 @@ struct NormView {
   VectorView<const float> shift;
 };
 
-/// What an encoder adds up to a token's first vector. The tables are read where they are: they
-/// outlive the encoder.
+/// What an encoder adds up to a token's first vector. Words, positions and the token type are read
+/// where they are: they outlive the encoder.
 struct EmbeddingView {
   MatrixView<const float> words;
   MatrixView<const float> positions;
@@ -55,17 +56,6 @@ struct LayerView {
   NormView output_norm;
 };
 
-/// Token ids of texts, one behind the other: those of text i are ids[offsets[i]] to
-/// ids[offsets[i + 1]].
-struct TokenView {
-  VectorView<const std::int32_t> ids;
-  VectorView<const std::int64_t> offsets;
-
-  std::size_t size() const { return offsets.size - 1; }
-  std::size_t begin(std::size_t text) const { return static_cast<std::size_t>(offsets[text]); }
-  std::size_t length(std::size_t text) const { return begin(text + 1) - begin(text); }
-};
-
 /// Tokens that run through a layer together: few enough for their activations to stay in the
 /// caches, enough for a panel of weights to be read for many rows.
 constexpr std::size_t kBatchTokens = 256;
@@ -79,8 +69,8 @@ class TextEncoder {
   void add_layer(const LayerView& layer);
 
   std::size_t hidden() const { return settings_.hidden; }
-  std::size_t num_words() const { return embeddings_.words.rows; }
-  std::size_t num_positions() const { return embeddings_.positions.rows; }
+  std::size_t num_words() const { return words_.rows; }
+  std::size_t num_positions() const { return positions_.rows; }
   bool is_native() const { return arithmetic_.is_native; }
 
   /// Unit rows (texts, hidden) float32; a row whose vector is zero or not finite is not finite.
@@ -121,8 +111,11 @@ class TextEncoder {
   void pool(const float* rows, std::size_t length, float* vector) const;
 
   EncoderSettings settings_;
-  EmbeddingView embeddings_;
+  MatrixView<const float> words_;
+  MatrixView<const float> positions_;
+  VectorView<const float> token_type_;
   Norm embedding_norm_;
+  std::size_t num_distances_;
   std::vector<float> distances_;
   simd::EncoderKernels kernels_;
   Arithmetic arithmetic_;

@@ -14,8 +14,10 @@ void prepare(const float* rows, std::size_t num_rows, std::size_t depth,
              const PreparedRows& prepared) {
   auto* halves = static_cast<std::uint16_t*>(prepared.values);
   for (std::size_t k = 0; k < num_rows * depth; k += kLanes) {
-    const Ints bits = bits_of(load(rows + k));
-    const Ints rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;  // to nearest even
+    const Floats values = load(rows + k);
+    const Ints bits = bits_of(values);
+    const Ints nearest = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;              // ties to even
+    const Ints rounded = values == values ? nearest : all(std::int32_t{0x7FC0});  // NaN is NaN
     const Halves packed = __builtin_convertvector(rounded, Halves);
     __builtin_memcpy(halves + k, &packed, sizeof packed);
   }

@@ -125,7 +125,6 @@ inline void pack_values(const AttentionHead& head, const AttentionRoom& room) {
 /// Turns the scores of query `i` into shares but for their sum, whose inverse is returned.
 inline float softmax(const AttentionHead& head, std::size_t i, std::size_t padded, float* scores) {
   const float* distances = head.distances == nullptr ? nullptr : head.distances - i;
-  Floats high = all(-1e30F);
   for (std::size_t j = 0; j < padded; j += kLanes) {
     Floats score = load(scores + j) * head.scale;
     if (distances != nullptr) {
@@ -134,9 +133,10 @@ inline float softmax(const AttentionHead& head, std::size_t i, std::size_t padde
     store(scores + j, score);
   }
   for (std::size_t j = head.length; j < padded; ++j) {
-    scores[j] = -1e30F;
+    scores[j] = -kInfinity;
   }
-  for (std::size_t j = 0; j < padded; j += kLanes) {
+  Floats high = load(scores);
+  for (std::size_t j = kLanes; j < padded; j += kLanes) {
     high = larger(high, load(scores + j));
   }
   const float largest = largest_of(high);

@@ -95,7 +95,7 @@ constexpr float kInfinity = __builtin_inff();
 
 /// e^x for x <= 0 with a relative error below 3e-7; what would be below e^-87 is e^-87.
 inline Floats exp_of(Floats x) {
-  x = larger(x, all(-87.0F));
+  x = larger(all(-87.0F), x);  // in this order NaN stays NaN
   const Floats shifted = x * 0x1.715476p0F + kRounder;
   const Floats power = shifted - kRounder;
   // ln 2 in two parts: the first has few enough bits for the product to be exact.
@@ -140,7 +140,7 @@ inline Floats finished(Floats value, const float* output) {
     case Finish::kGeluTanh:
       return gelu_tanh(value);
     case Finish::kRelu:
-      return larger(value, Floats{});
+      return value < 0.0F ? Floats{} : value;  // NaN stays NaN
     case Finish::kStore:
       break;
   }
@@ -230,14 +230,16 @@ inline void prepare_codes(const float* rows, std::size_t num_rows, std::size_t d
   for (std::size_t r = 0; r < num_rows; ++r) {
     const float* row = rows + r * depth;
     Floats low = {};
-    Floats high = {};  // the range holds 0, so that zeros stay zeros
+    Floats high = {};   // the range holds 0, so that zeros stay zeros
+    Floats taint = {};  // 0, but NaN where a value is NaN or infinite, which comparisons may lose
     for (std::size_t k = 0; k < depth; k += kLanes) {
-      low = smaller(low, load(row + k));
-      high = larger(high, load(row + k));
+      const Floats values = load(row + k);
+      low = smaller(low, values);
+      high = larger(high, values);
+      taint += values * 0.0F;
     }
     const float least = -largest_of(-low);
-    // The comparisons may lose a NaN; a layer norm makes all of a row NaN or nothing of it.
-    const float range = row[0] == row[0] ? largest_of(high) - least : row[0];
+    const float range = largest_of(high) - least + sum_of(taint);
     const float scale = range < kLeastRange ? 1.0F : range / 255.0F;
     const float inverse = 1.0F / scale;
     const Floats zero = all(-least * inverse) + kRounder - kRounder;
@@ -248,7 +250,7 @@ inline void prepare_codes(const float* rows, std::size_t num_rows, std::size_t d
       store_bytes(codes + r * depth + k, bits_of(code) - shift);
     }
     prepared.scales[r] = scale;
-    // NaN and infinity have no zero; the scale carries them on.
+    // NaN has no zero; the scale carries it on.
     prepared.zeros[r] = (scale < kInfinity ? static_cast<std::int32_t>(zero[0]) : 0) - shift;
   }
 }
