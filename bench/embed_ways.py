@@ -143,14 +143,16 @@ def ours(precision: Precision, backend: Backend) -> Callable[[Job], Encode]:
 
 
 def ours_by_default(job: Job) -> Encode:
-    """What a user gets who asks for nothing: the check of a precision, and vectors that are kept."""
+    """What a user gets who asks for nothing: a precision that is checked, vectors that are kept."""
     from ds2fast import embed
 
     kept = tempfile.TemporaryDirectory(prefix="bench-embed-cache-")
 
     def encode(texts: list[str]) -> Floats:
-        settings = {"threads": job.threads, "cache_dir": kept.name, "progress": False}
-        return embed(texts, model=job.encoder, **settings).vectors
+        found = embed(
+            texts, model=job.encoder, threads=job.threads, cache_dir=kept.name, progress=False
+        )
+        return found.vectors
 
     return encode
 
