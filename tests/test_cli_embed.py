@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gzip
+import hashlib
 import itertools
 import json
 import os
@@ -22,7 +23,10 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
+import ds2fast
+from ds2fast import _core
 from ds2fast.advice import speed
+from ds2fast.embedding import DEFAULT_MODEL, PrecisionGate
 from ds2fast.embedding.distill import DEFAULT_DIMS, MAX_TEXTS
 from ds2fast.embedding.engine import Backend, LongText, Precision
 from ds2fast_cli import options
@@ -293,7 +297,7 @@ def test_vectors_of_embed_select_what_texts_select(tmp_path: Path, tiny: TinyEnc
     run_well("embed", data, "-o", tmp_path / "v.npy", *model, "-q")
     run_well("select", data, "-n", 12, "-o", tmp_path / "by_text", *model, "-q")
     by_vectors = run_well("select", data, "-n", 12, "-o", tmp_path / "by_vectors", "-q", "--json",
-                          "--embeddings", tmp_path / "v.npy", "--model", "./nowhere")  # fmt: skip
+                          "--embeddings", tmp_path / "v.npy")  # fmt: skip
     for name in ("selected.jsonl", "scores.parquet"):
         ours, theirs = tmp_path / "by_vectors" / name, tmp_path / "by_text" / name
         assert ours.read_bytes() == theirs.read_bytes()
@@ -303,6 +307,151 @@ def test_vectors_of_embed_select_what_texts_select(tmp_path: Path, tiny: TinyEnc
     found = run_well("diagnose", data, "--embeddings", tmp_path / "v.npy", "--json", "-q")
     assert json.loads(found.stdout)["encoder"] is None
     assert json.loads(found.stdout)["transition"] == manifest["transition"]
+
+
+def digest(texts: list[str]) -> str:
+    """SHA-256 of the 16-byte BLAKE2b of each text, one after the other."""
+    each = [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts]
+    return hashlib.sha256(b"".join(each)).hexdigest()
+
+
+def test_what_vectors_were_made_from_lies_beside_them(tmp_path: Path, tiny: TinyEncoder) -> None:
+    data = write_texts(tmp_path / "pool.jsonl", TEXTS[:8])
+    run_well("embed", data, "-o", tmp_path / "v.npy", "--model", tiny.directory, "-q",
+             "--precision", "int8", "--long-text", "chunk-mean")  # fmt: skip
+    origin = json.loads((tmp_path / "v.npy.json").read_text())
+    assert origin["made_by"] == "ds2fast"
+    assert (origin["rows"], origin["dimensions"]) == (8, 32)
+    assert origin["texts_sha256"] == digest(TEXTS[:8])
+    assert origin["version"] == ds2fast.__version__
+    encoder = origin["encoder"]
+    weights = (tiny.directory / "model.safetensors").read_bytes()
+    assert encoder["name"] == str(tiny.directory)
+    assert encoder["revision"] is None
+    assert encoder["weights_sha256"] == hashlib.sha256(weights).hexdigest()
+    assert (encoder["precision"], encoder["backend"]) == ("int8", "native")
+    assert encoder["long_text"] == "chunk-mean"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "cache", "encoder", "pool.jsonl", "v.npy", "v.npy.json",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["select", "diagnose"])
+def test_vectors_of_other_texts_or_in_another_order_are_refused(
+    tmp_path: Path, tiny: TinyEncoder, command: str
+) -> None:
+    data = write_texts(tmp_path / "pool.jsonl", TEXTS, score=SCORES)
+    run_well("embed", data, "-o", tmp_path / "v.npy", "--model", tiny.directory, "-q")
+    out = ("-n", 5, "-o", tmp_path / "out") if command == "select" else ()
+    given = (*out, "--embeddings", tmp_path / "v.npy", "--text", "text")
+    swapped = [TEXTS[1], TEXTS[0], *TEXTS[2:]]
+    for texts in (swapped, [*TEXTS[:-1], "another"]):
+        other = write_texts(tmp_path / "other.jsonl", texts, score=SCORES)
+        said = error_of(run(command, other, *given, "-q"))
+        assert "these vectors are of other texts or in another order" in said
+        assert f"got in {tmp_path / 'v.npy'} those of digest {digest(TEXTS)[:12]}" in said
+        assert f"digest {digest(texts)[:12]}" in said
+    fewer = write_texts(tmp_path / "fewer.jsonl", TEXTS[1:], score=SCORES[1:])
+    assert "expected one row a text (79), got 80" in error_of(run(command, fewer, *given, "-q"))
+    assert not (tmp_path / "out").exists()
+    assert "that they are of these texts is checked" in run_well(command, data, *given).stderr
+    (tmp_path / "v.npy.json").unlink()
+    assert (
+        "is taken on trust"
+        in run_well(command, data, *given, *(("--overwrite",) if out else ())).stderr
+    )
+
+
+def test_an_origin_that_is_not_of_these_vectors_is_told(tmp_path: Path, tiny: TinyEncoder) -> None:
+    data = write_texts(tmp_path / "pool.jsonl", TEXTS, score=SCORES)
+    arguments = ("embed", data, "-o", tmp_path / "v.npy", "--model", tiny.directory, "-q")
+    run_well(*arguments)
+    given = ("diagnose", tmp_path / "not_read.jsonl", "--embeddings", tmp_path / "v.npy")
+    np.save(tmp_path / "v.npy", np.load(tmp_path / "v.npy")[::-1])
+    assert "80 x 32 vectors" in error_of(run(*given))
+    for content in (
+        "{",
+        "[]",
+        '{"made_by": "ds2fast"}',
+        '{"made_by": "ds2fast", "kind": "vectors"}',
+    ):
+        (tmp_path / "v.npy.json").write_text(content)
+        assert f"expected in {tmp_path / 'v.npy.json'} what" in error_of(run(*given))
+    (tmp_path / "v.npy.json").write_text("mine")
+    assert "is none of ours" in error_of(run(*arguments, "--overwrite"))
+    assert (tmp_path / "v.npy.json").read_text() == "mine"
+    (tmp_path / "v.npy.json").unlink()
+    run_well(*arguments, "--overwrite")
+    run_well(*arguments, "--overwrite")
+    run_well("diagnose", data, "--embeddings", tmp_path / "v.npy")
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--model", DEFAULT_MODEL),  # given, though it is the default
+        ("--precision", "auto"),
+        ("--gate-cosine", "0.9"),
+        ("--gate-overlap", "0.9"),
+        ("--long-text", "truncate"),
+        ("--cache-dir", "cache"),
+        ("--no-cache",),
+    ],
+)
+def test_options_without_effect_beside_vectors_are_refused(option: tuple[str, ...]) -> None:
+    for command in (("select", "-n", 5, "-o", "out"), ("diagnose",)):
+        said = error_of(run(*command, "pool.jsonl", "--embeddings", "v.npy", *option))
+        assert f"{option[0]} has no effect beside --embeddings: no encoder runs" in said
+
+
+def test_options_that_contradict_each_other_are_refused() -> None:
+    for command in (("select", "-n", 5), ("embed",), ("distill",)):
+        both = ("--no-cache", "--cache-dir", "cache")
+        said = error_of(run(*command, "pool.jsonl", "-o", "out", *both))
+        assert "--no-cache has no effect beside --cache-dir" in said
+    said = error_of(run("embed", "a", "-o", "b", "--precision", "int8", "--gate-overlap", "0.9"))
+    assert "--gate-overlap has no effect beside a --precision that is not auto" in said
+    assert "Invalid value for '--gate-cosine'" in error_of(run("diagnose", "a", "--gate-cosine", 2))
+
+
+def test_nothing_is_kept_where_that_is_asked_for(tmp_path: Path, tiny: TinyEncoder) -> None:
+    data = write_texts(tmp_path / "pool.jsonl", TEXTS, score=SCORES)
+    more = ("--model", tiny.directory, "--no-cache", "-q")
+    run_well("embed", data, "-o", tmp_path / "v.npy", *more)
+    run_well("select", data, "-n", 5, "-o", tmp_path / "out", *more)
+    run_well("diagnose", data, *more)
+    run_well("distill", tiny.directory, "-o", tmp_path / "made", "--dims", 8, "--texts", data,
+             "--sample", 30, "--no-cache", "-q")  # fmt: skip
+    assert not (tmp_path / "cache").exists()
+
+
+def test_the_gate_of_the_command_line_is_used_and_kept(tmp_path: Path, tiny: TinyEncoder) -> None:
+    texts = [" ".join(words) for words in itertools.product(WORDS[2:], WORDS[2:], WORDS[:12])][
+        :2100
+    ]
+    assert len(set(texts)) == 2100
+    data = write_texts(tmp_path / "pool.jsonl", texts, score=[i % 5 for i in range(2100)])
+    gate = (
+        "--gate-cosine",
+        "0.5",
+        "--gate-overlap",
+        "1",
+        "--model",
+        tiny.directory,
+        "--json",
+        "-q",
+    )
+    printed = [
+        run_well("embed", data, "-o", tmp_path / "v.npy", *gate),
+        run_well("diagnose", data, *gate),
+        run_well("select", data, "-n", 5, "-o", tmp_path / "out", *gate),
+    ]
+    for result in printed:
+        encoder = json.loads(result.stdout)["encoder"]
+        assert encoder["gate"] == {"sample": 1000, "cosine": 0.5, "overlap": 1.0}
+        if "int8" in _core.native_precisions():
+            assert "(at least 0.5)" in encoder["reason"]
+            assert "(at least 1)" in encoder["reason"]
 
 
 @pytest.mark.parametrize("command", ["select", "diagnose"])
@@ -420,6 +569,16 @@ def test_choices_are_those_of_the_package() -> None:
     assert ("auto", *get_args(Precision)) == options.PRECISIONS
     assert ("auto", *get_args(Backend)) == options.BACKENDS
     assert get_args(LongText) == options.LONG_TEXTS
+    usual = PrecisionGate()
+    for option in (options.GATE_COSINE, options.GATE_OVERLAP, options.PRECISION):
+        [made] = click.command()(option(lambda **_: None)).params
+        assert isinstance(made, click.Option)
+        name = str(made.name).removeprefix("gate_")
+        said = (f"[{getattr(usual, name)}]",) if name != "precision" else (
+            f"{usual.sample:,}".replace(",", " "), f"{usual.overlap:.0%}".replace("%", " %"),
+            f"mean cosine of {usual.cosine}",
+        )  # fmt: skip
+        assert all(words in str(made.help) for words in said)
     given = {option.name: option for option in program.commands["distill"].params}
     assert given["dims"].default == DEFAULT_DIMS
     assert given["sample"].default == speed.SAMPLE

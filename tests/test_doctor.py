@@ -65,7 +65,9 @@ def test_an_encoder_in_the_cache_is_found(hub_cache: Path) -> None:
 def test_an_encoder_that_is_not_here_is_not_downloaded(hub_cache: Path) -> None:
     encoder = examine(NAME)["encoder"]
     assert encoder["found"] is False
-    assert encoder["problem"] == "not on this machine; `select` would download it"
+    assert encoder["problem"] == (
+        "not on this machine; `select` would try to download it; --model also takes a directory"
+    )
     assert list(hub_cache.iterdir()) == []
 
 
@@ -211,19 +213,46 @@ def test_the_most_exact_way_within_the_budget_is_chosen(
 
 
 def test_advice_in_words() -> None:
-    assert advise("MiniLM", TIMES, 7200) == (
-        "MiniLM in int8 with 2 threads (--precision int8 --threads 2): about 117 minutes; the "
-        "static tier would take 60 seconds (and 6 minutes to make it) and keeps about half of the "
-        "neighbours"
+    assert advise("MiniLM", TIMES, 7200, rows=300_000) == (
+        "MiniLM in int8 with 2 threads (--threads 2; the default, --precision auto, tries it): "
+        "about 117 minutes; should the check on a sample of the texts refuse it, a more exact one "
+        "is taken (fp32: 5.8 hours); the static tier would take 60 seconds (and 6 minutes to make "
+        "it) and often keeps about half of the neighbours"
     )
-    assert advise("MiniLM", TIMES, 600).startswith(
+    assert advise("MiniLM", TIMES, 600, rows=300_000).startswith(
         "no precision of MiniLM ends within 10 minutes; its static tier (`ds2fast distill`) takes "
         "about 60 seconds"
     )
-    assert advise("MiniLM", TIMES, 60) == (
+    assert advise("MiniLM", TIMES, 60, rows=300_000) == (
         "nothing here ends within 60 seconds: the fastest, the static tier of MiniLM, takes about "
         "60 seconds (and 6 minutes to make it)"
     )
+
+
+def test_a_precision_is_named_only_where_auto_would_not_try_it() -> None:
+    three = [*SPEEDS[:4], Speed("bf16", 2, 4000.0)]  # 42 million tokens: 10 500 s in bf16
+    times = estimate_times(three, 300_000, 140)
+    between = advise("MiniLM", times, 11_000, rows=300_000)
+    assert (
+        "in bf16 with 2 threads (--threads 2; the default, --precision auto, tries it after int8)"
+        in between
+    )
+    assert between.endswith("a more exact one is taken (fp32: 5.8 hours)")
+    quickest = advise("MiniLM", times, None, rows=2000)
+    assert "auto, tries it): about" in quickest
+    assert quickest.endswith("(bf16: 2.9 hours, fp32: 5.8 hours)")
+    assert "--precision int8" not in quickest
+    exact = advise("MiniLM", times, 30_000, rows=300_000)  # auto would take a faster one
+    assert "(--precision fp32 --threads 2): about 5.8 hours" in exact
+    alone = advise("MiniLM", estimate_times(SPEEDS[2:4], 300_000, 140), None, rows=300_000)
+    assert alone == "MiniLM in fp32 with 2 threads (--threads 2): about 5.8 hours"
+
+
+def test_rows_that_auto_compares_with_nothing() -> None:
+    few = estimate_times(SPEEDS[:4], 1999, 140)  # a sample is 1 000 texts, and auto wants two
+    said = advise("MiniLM", few, 60, rows=1999)
+    assert "(--precision int8 --threads 2): about 47 seconds; so few rows are not compared" in said
+    assert "(--threads 2): about 2 minutes" in advise("MiniLM", few, 600, rows=1999)
 
 
 @pytest.mark.parametrize(

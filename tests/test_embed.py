@@ -26,6 +26,7 @@ from tokenizers import Tokenizer
 from ds2fast.embedding import embed, encoder_info, resolve_encoder
 from ds2fast.embedding.batching import plan_batches, plan_runs
 from ds2fast.embedding.cache import GraphCache, resolve_cache_dir
+from ds2fast.embedding.encode import check_model
 from ds2fast.embedding.export import export_encoder
 from ds2fast.embedding.optimise import optimised_key
 from ds2fast.embedding.tokenise import Tokeniser, TokenTable
@@ -514,7 +515,21 @@ def test_tokenizer_of_another_model(tiny: TinyEncoder) -> None:
     tiny.save_weights(short)
     tiny.rewrite("config.json", vocab_size=8)
     with pytest.raises(InputFileError, match=r"tokenizer\.json: .*vocab_size 8 .*got 22"):
-        run(["a sun", "stone warm"], tiny)
+        check_model(tiny.directory)
+    stages: list[str] = []
+    with pytest.raises(InputFileError, match=r"tokenizer\.json: .*vocab_size 8 .*got 22"):
+        run(["a frog"], tiny, progress=lambda stage, *_: stages.append(stage))
+    assert stages == []
+
+
+def test_tokens_added_beyond_the_vocabulary(tiny: TinyEncoder) -> None:
+    """They do no harm until a text has one."""
+    tokenizer = Tokenizer.from_file(str(tiny.directory / "tokenizer.json"))
+    tokenizer.add_tokens(["zebra"])
+    tokenizer.save(str(tiny.directory / "tokenizer.json"))
+    np.testing.assert_allclose(run(TEXTS, tiny).vectors, tiny.expect(TEXTS), atol=1e-5)
+    with pytest.raises(InputFileError, match=r"tokenizer\.json: .*vocab_size 23 .*got 23"):
+        run(["a frog", "a zebra"], tiny)
 
 
 @every_backend
@@ -523,8 +538,96 @@ def test_weights_that_are_not_numbers(tiny: TinyEncoder, backend: str) -> None:
     damaged = tiny.weights[name].copy()
     damaged[word_ids("toad")[1]] = np.nan
     tiny.save_weights({**tiny.weights, name: damaged})
+    stages: list[str] = []
+    with pytest.raises(InputFileError) as caught:
+        run(TEXTS, tiny, backend=backend, progress=lambda stage, *_: stages.append(stage))
+    path = tiny.directory / "model.safetensors"
+    assert str(caught.value).startswith(f"{path}: {name}: expected finite numbers, got others")
+    assert stages == []
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_single_damaged_weight_is_named(tiny: TinyEncoder, value: float) -> None:
+    """Even one that no vector shows: of a unit that is always off, say."""
+    name = "encoder.layer.1.intermediate.dense.weight"
+    damaged = tiny.weights[name].copy()
+    damaged[3, 5] = value
+    tiny.save_weights({**tiny.weights, name: damaged})
+    with pytest.raises(InputFileError, match=rf"model\.safetensors: {name}: expected finite"):
+        run(TEXTS, tiny)
+
+
+def test_a_weight_beyond_float32_is_named(tiny: TinyEncoder) -> None:
+    name = "embeddings.LayerNorm.bias"
+    tiny.save_weights({**tiny.weights, name: np.full(32, 1e300)})
+    with pytest.raises(InputFileError, match=rf"{name}: expected finite numbers"):
+        run(TEXTS, tiny)
+
+
+def test_a_graph_of_weights_that_are_not_numbers(tiny: TinyEncoder) -> None:
+    """Its tensors are not read by us: its vectors tell."""
+    table = tiny.weights["embeddings.word_embeddings.weight"]
+    table[word_ids("toad")[1]] = np.nan
+    (tiny.directory / "model.safetensors").unlink()
+    save_lookup_encoder(tiny.directory / "model.onnx", tiny)
     with pytest.raises(InputFileError, match=r"for 2 texts, the first is 'a toad sings at night'"):
-        run([*TEXTS, "old toad"], tiny, backend=backend)
+        run([*TEXTS, "old toad"], tiny)
+
+
+def test_a_graph_that_fails_while_it_runs(tiny: TinyEncoder) -> None:
+    """A table shorter than the tokenizer's vocabulary, and no config.json to tell."""
+    table = tiny.weights["embeddings.word_embeddings.weight"]
+    tiny.weights["embeddings.word_embeddings.weight"] = table[:8]
+    for name in ("model.safetensors", "config.json"):
+        (tiny.directory / name).unlink()
+    save_lookup_encoder(tiny.directory / "model.onnx", tiny)
+    with pytest.raises(InputFileError, match=r"model\.onnx: expected a model that runs on these"):
+        run(TEXTS, tiny)
+
+
+# What is told of a model before there are texts
+
+
+def test_a_model_that_runs_passes(tiny: TinyEncoder) -> None:
+    check_model(tiny.directory)
+    for backend in ("native", "onnxruntime"):
+        check_model(tiny.directory, backend=backend, precision="int8", long_text="chunk-mean")
+
+
+def without_layer_norm(tiny: TinyEncoder) -> None:
+    tiny.save_weights({n: t for n, t in tiny.weights.items() if n != "embeddings.LayerNorm.bias"})
+
+
+@every_backend
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda tiny: tiny.rewrite("config.json", model_type="deberta-v2"),
+         r"config\.json: model_type 'deberta-v2' is not supported; expected one of: bert,"),
+        (lambda tiny: tiny.rewrite("config.json", hidden_act="silu"),
+         r"config\.json: hidden_act 'silu' is not supported"),
+        (lambda tiny: tiny.rewrite("config.json", num_hidden_layers=None),
+         r"config\.json: expected a setting 'num_hidden_layers'"),
+        (lambda tiny: tiny.rewrite("config.json", intermediate_size=63),
+         r"intermediate\.dense\.weight: expected shape \(63, 32\)"),
+        (without_layer_norm, r"got none for embeddings\.LayerNorm\.bias \(1 missing"),
+        (lambda tiny: (tiny.directory / "model.safetensors").write_bytes(b"\0" * 100),
+         r"model\.safetensors: expected weights in safetensors form"),
+        (lambda tiny: (tiny.directory / "tokenizer.json").write_text("{"),
+         r"tokenizer\.json: expected a tokenizer"),
+    ],
+)  # fmt: skip
+def test_what_embed_would_say_of_a_model_is_said_before(
+    tiny: TinyEncoder, harm: Callable[[TinyEncoder], Any], message: str, backend: Any
+) -> None:
+    harm(tiny)
+    stages: list[str] = []
+    with pytest.raises((InputError, InputFileError), match=message) as checked:
+        check_model(tiny.directory, backend=backend)
+    with pytest.raises((InputError, InputFileError), match=message) as embedded:
+        run(TEXTS, tiny, backend=backend, progress=lambda stage, *_: stages.append(stage))
+    assert str(checked.value) == str(embedded.value)
+    assert stages == []
 
 
 # Graphs of others

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from ds2fast.embedding.engine import Precision
 from ds2fast.embedding.gate import Choice, choose_precision, faster_precisions
 from ds2fast.embedding.job import TextVectors
 from ds2fast.embedding.transformer import TransformerModel
-from ds2fast.errors import InputError
+from ds2fast.errors import InputError, InputTypeError
 from ds2fast.results import FloatArray
 from embed_child import engines
 
@@ -141,10 +142,19 @@ def test_float32_where_none_passes(all_products: None) -> None:
     assert "; not bf16 on 40" in choice.reason
 
 
-def test_nan_does_not_pass(all_products: None) -> None:
-    job = MadeUp({"int8": 0.01, "bf16": 0.01})
-    gate = PrecisionGate(sample=40, cosine=float("nan"))
-    assert choose(job, gate).precision == "fp32"
+@pytest.mark.parametrize("name", ["cosine", "overlap"])
+@pytest.mark.parametrize("value", [float("nan"), "0.9", None, True])
+def test_thresholds_that_are_no_numbers(name: str, value: Any) -> None:
+    """Nothing reaches NaN: it would mean float32, unsaid."""
+    settings: dict[str, Any] = {name: value}
+    with pytest.raises((InputError, InputTypeError), match=rf"gate\.{name}: expected a number"):
+        PrecisionGate(**settings)
+
+
+@pytest.mark.parametrize("sample", [40.0, "40", True])
+def test_a_sample_that_is_no_integer(sample: Any) -> None:
+    with pytest.raises(InputTypeError, match=r"gate\.sample: expected an integer"):
+        PrecisionGate(sample=sample)
 
 
 def test_too_few_texts(all_products: None) -> None:
@@ -194,7 +204,7 @@ def test_sample_depends_on_the_texts_alone(all_products: None) -> None:
 
 def test_sample_that_is_too_small() -> None:
     """11 texts have 10 neighbours each: all of them, in any arithmetic."""
-    with pytest.raises(InputError, match=r"gate\.sample: expected at least 12 texts, got 11"):
+    with pytest.raises(InputError, match=r"gate\.sample: expected at least 12, got 11"):
         PrecisionGate(sample=11)
     assert PrecisionGate(sample=12).sample == 12
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,9 +18,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
 
-from ds2fast.embedding import PrecisionGate, embed
+from ds2fast.embedding import PrecisionGate, embed, resolve_encoder
+from ds2fast.embedding.distill import distill
+from ds2fast.embedding.export import export_encoder
+from ds2fast.embedding.optimise import fuse
 from ds2fast.embedding.transformer import TransformerModel
 from ds2fast.errors import OutputError
 from ds2fast.results import Embeddings
@@ -292,6 +297,90 @@ def test_a_folder_that_cannot_be_made_is_told_once(
     assert result.num_run == 160
     with pytest.raises(OutputError, match="expected a folder that can be made"):
         embed(TEXTS, model=tiny.directory, cache_dir=tmp_path / "cache")
+
+
+def test_other_tensors_beside_a_graph_have_another_store(tmp_path: Path) -> None:
+    """Wherever the graph says that they are."""
+    tiny = make_tiny_encoder(tmp_path / "tiny")
+    graph = export_encoder(resolve_encoder(tiny.directory))
+    (tiny.directory / "model.safetensors").unlink()
+    beside = tiny.directory / "tensors.bin"
+    onnx.save_model(
+        onnx.load_from_string(graph), tiny.directory / "model.onnx",
+        save_as_external_data=True, location=beside.name, size_threshold=1024,
+    )  # fmt: skip
+    texts = ["a frog", "the old stone"]
+    first = embed(texts, model=tiny.directory, cache_dir=tmp_path / "cache")
+    np.testing.assert_allclose(first.vectors, tiny.expect(texts), atol=1e-5)
+    tensors = np.frombuffer(beside.read_bytes(), np.uint8).copy()
+    words = tiny.weights["embeddings.word_embeddings.weight"].tobytes()
+    at = tensors.tobytes().index(words)
+    tensors[at : at + len(words)] = np.frombuffer(words, np.float32)[::-1].copy().view(np.uint8)
+    beside.write_bytes(tensors.tobytes())
+    again = embed(texts, model=tiny.directory, cache_dir=tmp_path / "cache")
+    assert again.num_run == 2
+    assert fuse(tiny.directory / "model.onnx", num_heads=4, hidden_size=32) is not None
+    assert np.abs(again.vectors - first.vectors).max() > 0.01
+
+
+# A static model beside its encoder
+
+
+def make_static(tiny: TinyEncoder, place: Path) -> Path:
+    return distill(tiny.directory, place, dims=8, cache_dir=False, progress=False)
+
+
+def test_the_encoder_of_a_static_model_counts(tiny: TinyEncoder, tmp_path: Path) -> None:
+    static = make_static(tiny, tmp_path / "static")
+
+    def call() -> Embeddings:
+        gate = PrecisionGate(sample=20)
+        return embed(TEXTS, model=static, gate=gate, cache_dir=tmp_path / "cache")
+
+    first = call()
+    assert (first.num_run, first.num_kept) == (160 + 20, 0)
+    assert "on 20 of these texts" in first.reason
+    again = call()
+    assert (again.num_run, again.num_kept, again.reason) == (0, 160, first.reason)
+    (store,) = [
+        path for path in stores(tmp_path / "cache") if path.stat().st_size == 4096 + 20 * RECORD
+    ]
+    content = bytearray(store.read_bytes())
+    content[HEADER + 7 * RECORD + 50] ^= 1
+    store.write_bytes(content)
+    third = call()
+    assert (third.num_run, third.num_kept, third.reason) == (1, 160, first.reason)
+
+
+def test_an_encoder_that_fails_does_not_end_its_static_model(
+    tiny: TinyEncoder, tmp_path: Path
+) -> None:
+    static = make_static(tiny, tmp_path / "static")
+    exact = embed(TEXTS, model=static, precision="fp32", cache_dir=False)
+    (tiny.directory / "tokenizer.json").write_text("{")
+    result = embed(TEXTS, model=static, cache_dir=False)
+    assert result.vectors.tobytes() == exact.vectors.tobytes()
+    assert result.reason.startswith("a static model; it could not be compared with its encoder: ")
+    assert "tokenizer.json: expected a tokenizer" in result.reason
+    assert result.num_run == 160
+
+
+def test_what_the_encoder_of_a_static_model_notes_is_told(
+    tiny: TinyEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the encoder's store cannot be made here."""
+    static = make_static(tiny, tmp_path / "static")
+    monkeypatch.setenv("DS2FAST_CACHE_DIR", str(tmp_path / "cache"))
+    embed(TEXTS, model=static, precision="fp32")
+    (own,) = (tmp_path / "cache" / "vectors").iterdir()
+    embed(TEXTS[:1], model=tiny.directory)
+    (other,) = [path for path in (tmp_path / "cache" / "vectors").iterdir() if path != own]
+    shutil.rmtree(other)
+    other.write_text("a file in its place")
+    result = embed(TEXTS, model=static)
+    assert len(result.notes) == 1
+    assert str(other) in result.notes[0]
+    assert (result.num_run, result.num_kept) == (160, 160)
 
 
 # Processes

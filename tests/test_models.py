@@ -16,15 +16,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from huggingface_hub import constants
+from onnx import TensorProto, helper, numpy_helper
 
 import ds2fast
 from ds2fast.embedding import embed, encoder_info, resolve_encoder
 from ds2fast.embedding.checkpoint import weights_places
 from ds2fast.embedding.hub import fetch
+from ds2fast.embedding.models import resolve_model
 from ds2fast.errors import InputError, InputFileError, InputTypeError, ModelNotFoundError
-from encoder_fixtures import TinyEncoder, make_tiny_encoder
+from encoder_fixtures import TinyEncoder, make_tiny_encoder, save_onnx
+from static_fixtures import make_table, write_static
 
 NAME = "somebody/tiny-encoder"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -114,15 +118,80 @@ def test_static_models_are_downloaded(
         resolve_encoder(tiny.directory)
 
 
-def test_hash_covers_tensors_beside_a_graph(tiny: TinyEncoder) -> None:
+def external(name: str, place: str) -> TensorProto:
+    """A tensor that is in another file."""
+    tensor = numpy_helper.from_array(np.zeros(4, np.float32), name)
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=place)
+    return tensor
+
+
+def save_graph_with_external(path: Path, places: tuple[str, str, str]) -> None:
+    """Tensors by the three ways in which a graph holds them: its own, a node's, a branch's."""
+    output = helper.make_tensor_value_info("out", TensorProto.FLOAT, None)
+    branch = helper.make_graph(
+        [helper.make_node("Constant", [], ["out"], value=external("value", places[2]))],
+        "branch", [], [output],
+    )  # fmt: skip
+    nodes = [
+        helper.make_node("Constant", [], ["held"], value=external("value", places[1])),
+        helper.make_node("If", ["yes"], ["last_hidden_state"],
+                         then_branch=branch, else_branch=branch),
+    ]  # fmt: skip
+    graph = helper.make_graph(nodes, "graph", [], [output], [external("words", places[0])])
+    path.write_bytes(helper.make_model(graph).SerializeToString())
+
+
+def test_hash_of_a_graph_without_other_files(tiny: TinyEncoder) -> None:
     (tiny.directory / "model.safetensors").unlink()
-    (tiny.directory / "model.onnx").write_bytes(b"graph")
+    graph = tiny.directory / "model.onnx"
+    save_onnx(graph, [], {"words": np.zeros(4, np.float32)})
+    (tiny.directory / "model.onnx_data").write_bytes(b"of no graph")
+    expected = hashlib.sha256(graph.read_bytes()).hexdigest()
+    assert resolve_encoder(tiny.directory).weights_sha256() == expected
+
+
+def test_hash_covers_all_files_that_a_graph_names(tiny: TinyEncoder) -> None:
+    (tiny.directory / "model.safetensors").unlink()
+    places = ("tensors.bin", "model.onnx.data", "deeper/inner")
+    save_graph_with_external(tiny.directory / "model.onnx", places)
+    (tiny.directory / "deeper").mkdir()
+    with pytest.raises(InputFileError, match=r"inner: could not be read"):
+        resolve_encoder(tiny.directory).weights_sha256()
+    for place in places:
+        (tiny.directory / place).write_bytes(b"one")
     hashes = {resolve_encoder(tiny.directory).weights_sha256()}
-    assert hashes == {hashlib.sha256(b"graph").hexdigest()}
-    for content in (b"one", b"two"):
-        (tiny.directory / "model.onnx_data").write_bytes(content)
+    for place in places:
+        (tiny.directory / place).write_bytes(b"two")
         hashes.add(resolve_encoder(tiny.directory).weights_sha256())
-    assert len(hashes) == 3
+    assert len(hashes) == 4
+
+
+@pytest.mark.parametrize("place", ["/etc/hostname", "../tensors.bin"])
+def test_tensors_are_not_looked_for_elsewhere(tiny: TinyEncoder, place: str) -> None:
+    (tiny.directory / "model.safetensors").unlink()
+    save_graph_with_external(tiny.directory / "model.onnx", (place, "a", "b"))
+    with pytest.raises(InputFileError, match=r"model\.onnx: expected tensors in files beside it"):
+        resolve_encoder(tiny.directory).weights_sha256()
+
+
+def test_weights_are_read_once_for_their_hash(
+    tiny: TinyEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+
+    def count(path: Path) -> str:
+        asked.append(path)
+        return "0"
+
+    static = write_static(tmp_path / "static", {"embeddings": make_table()})
+    for module in ("checkpoint", "static"):
+        monkeypatch.setattr(f"ds2fast.embedding.{module}.file_sha256", count)
+    for model in (tiny.directory, static):
+        files = resolve_model(model)
+        assert {files.weights_sha256(), files.weights_sha256()} == {"0"}
+    assert asked == [tiny.directory / "model.safetensors", static / "model.safetensors"]
 
 
 def test_onnx_needs_no_settings(tmp_path: Path) -> None:
@@ -203,6 +272,20 @@ def test_max_tokens_of_a_family_with_offset_positions(tiny: TinyEncoder) -> None
     tiny.rewrite("sentence_bert_config.json", max_seq_length=514)
     tiny.rewrite("config.json", model_type="roberta", max_position_embeddings=514, pad_token_id=1)
     assert resolve_encoder(tiny.directory).max_tokens == 512
+    # A graph of such a family, of a kind that no encoder of ours runs, counts as well.
+    tiny.rewrite("config.json", hidden_act="silu")
+    files = resolve_encoder(tiny.directory)
+    assert (files.architecture, files.max_tokens) == (None, 512)
+
+
+def test_positions_of_a_family_are_counted_in_one_place(tiny: TinyEncoder) -> None:
+    """MPNet's code fixes the padding at 1, whatever config.json says."""
+    tiny.rewrite("sentence_bert_config.json", max_seq_length=514)
+    tiny.rewrite("tokenizer_config.json", model_max_length=None)
+    tiny.rewrite("config.json", model_type="mpnet", max_position_embeddings=514, pad_token_id=5)
+    files = resolve_encoder(tiny.directory)
+    assert files.architecture is not None
+    assert files.max_tokens == files.architecture.num_positions == 512
 
 
 @pytest.mark.parametrize("value", ["long", 2, [16]])
@@ -548,9 +631,12 @@ def test_onnx_is_downloaded_where_the_family_is_not_supported(
     tiny.rewrite("config.json", model_type="deberta-v2")
     (tiny.directory / "onnx").mkdir()
     (tiny.directory / "onnx" / "model.onnx").write_bytes(b"graph")
-    (tiny.directory / "onnx" / "model.onnx_data").write_bytes(b"weights")
+    for place in ("model.onnx_data", "model.onnx.data", "model_int8.onnx"):
+        (tiny.directory / "onnx" / place).write_bytes(b"weights")
     files = resolve_encoder(NAME)
-    assert (files.weights.parent / "model.onnx_data").read_bytes() == b"weights"
+    for place in ("model.onnx_data", "model.onnx.data"):
+        assert (files.weights.parent / place).read_bytes() == b"weights"
+    assert not any("int8" in path for path in hub)
     assert files.weights.read_bytes() == b"graph"
     assert not any("safetensors" in path for path in hub)
 

@@ -22,7 +22,8 @@ from ds2fast import _core
 from ds2fast.embedding import resolve_encoder
 from ds2fast.embedding.architecture import FAMILIES, Architecture
 from ds2fast.embedding.checkpoint import EncoderFiles, Pooling
-from ds2fast.embedding.native import NativeEncoder, Precision
+from ds2fast.embedding.engine import Precision
+from ds2fast.embedding.native import NativeEncoder
 from ds2fast.embedding.tokenise import Tokeniser
 from ds2fast.embedding.weights import EncoderWeights, read_weights
 from encoder_reference import reference_encode

@@ -12,8 +12,9 @@ import pytest
 
 from ds2fast import progress as progress_module
 from ds2fast.errors import InputTypeError
-from ds2fast.knn import as_size, knn_graph
+from ds2fast.knn import knn_graph
 from ds2fast.progress import Reporter
+from ds2fast.sizes import as_size
 from graph_checks import assert_exact, integer_rows, random_rows
 
 STAGE = "k-NN graph"

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import ds2fast
-from ds2fast import reference
+from ds2fast import _core, reference
+from ds2fast.embedding import PrecisionGate
 from ds2fast.evidence import WeakEvidenceWarning
 from ds2fast.pipeline import graph_width
 from ds2fast.results import DoubleArray, FloatArray, IntArray
@@ -391,6 +392,7 @@ def test_how_texts_were_embedded_is_kept_and_told(tmp_path: Path) -> None:
         "precision": "bf16",
         "backend": "native",
         "reason": "it was asked for",
+        "gate": None,
         "long_text": "truncate",
         "truncated": 1,
     }
@@ -405,6 +407,24 @@ def test_how_texts_were_embedded_is_kept_and_told(tmp_path: Path) -> None:
     assert whole.encoder is not None
     assert (whole.encoder["long_text"], whole.encoder["truncated"]) == ("chunk-mean", 0)
     assert "texts beyond 16 tokens are the mean of their pieces" in " ".join(str(whole).split())
+
+
+def test_the_gate_is_passed_on_and_kept(tmp_path: Path) -> None:
+    model = make_tiny_encoder(tmp_path / "model").directory
+    gate = PrecisionGate(sample=12, cosine=0.25, overlap=0.125)
+    given: dict[str, Any] = {"model": model, "cache_dir": False, "gate": gate}
+    for result in (
+        ds2fast.select(wordy_rows(), n=5, **given),
+        ds2fast.diagnose(wordy_rows(), **given),
+    ):
+        assert result.encoder is not None
+        assert result.encoder["gate"] == {"sample": 12, "cosine": 0.25, "overlap": 0.125}
+        # 60 texts are enough for a sample of 12, where the processor has anything to compare.
+        if "int8" in _core.native_precisions():
+            assert "on 12 of these texts" in result.encoder["reason"]
+            assert "(at least 0.25)" in result.encoder["reason"]
+    with pytest.raises(ds2fast.InputTypeError, match="gate: expected a PrecisionGate, got float"):
+        ds2fast.select(tmp_path / "none.jsonl", n=5, gate=0.9)  # type: ignore[arg-type]
 
 
 def test_what_depends_on_earlier_runs_stands_apart_in_the_manifest(tmp_path: Path) -> None:

@@ -14,11 +14,12 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from ds2fast import _core
+from ds2fast.embedding import embed, encoder_info
 from ds2fast.embedding.overlap import neighbour_overlap
 from ds2fast.embedding.static import StaticEncoder, find_static
 from ds2fast.embedding.static_tokenise import StaticTokeniser
 from ds2fast.errors import InputError, InputFileError, ModelNotFoundError
-from ds2fast.results import FloatArray
+from ds2fast.results import Embeddings, FloatArray
 from encoder_fixtures import VOCABULARY, make_tiny_encoder
 from static_fixtures import expect_vector, make_table, make_tokenizer, write_static
 
@@ -177,6 +178,30 @@ def test_cuts_at_the_length_of_the_config(
     # Long texts lose characters first: 512 times 4, the median length of a token, hold 1024 words.
     assert tokens.lengths.tolist() == [kept, 1]
     assert tokens.truncated.tolist() == [kept < 5000, False]
+
+
+def test_lengths_tell_stores_apart(tmp_path: Path) -> None:
+    """None is no length: what it kept is not what a model that cuts at 512 gives."""
+    for name, config in (("none", {"max_length": None}), ("by default", {}),
+                         ("512", {"max_length": 512})):  # fmt: skip
+        write_static(tmp_path / name, {"embeddings": make_table()}, config=config)
+    long = "a " * 600 + "frog " * 600
+
+    def call(name: str) -> Embeddings:
+        return embed([long, "a"], model=tmp_path / name, cache_dir=tmp_path / "cache")
+
+    whole, cut = call("none"), call("512")
+    assert (whole.num_run, whole.truncated) == (2, 0)
+    assert (cut.num_run, cut.truncated) == (2, 1)
+    np.testing.assert_allclose(
+        whole.vectors[0], expect_vector(make_table(), ["a", "frog"]), rtol=0, atol=1e-5
+    )
+    np.testing.assert_allclose(
+        cut.vectors[0], expect_vector(make_table(), ["a"]), rtol=0, atol=1e-5
+    )
+    assert call("by default").num_run == 0
+    assert encoder_info(tmp_path / "none").max_tokens is None
+    assert encoder_info(tmp_path / "by default").max_tokens == 512
 
 
 def test_unknown_words_are_left_out_and_the_empty_get_the_fallback(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def measure_encoder(
 ) -> dict[str, Any]:
     """Run the model that `examine` found, on made-up texts of so many tokens."""
     encoder = findings["encoder"]
-    cut = min(tokens, encoder["max_tokens"])
+    cut = _cut(tokens, encoder)
     speeds = measure_speeds(
         encoder["name"],
         encoder["precisions"],
@@ -72,7 +72,7 @@ def estimate(
 ) -> dict[str, Any]:
     """Time that rows would take at the measured speeds, and what to run within a budget."""
     encoder, measured = findings["encoder"], findings["measured"]
-    cut = min(tokens, encoder["max_tokens"])
+    cut = _cut(tokens, encoder)
     times = estimate_times(
         [Speed(**one) for one in measured["speeds"]],
         rows,
@@ -94,7 +94,7 @@ def estimate(
             for one in times
         ],
         "recommended": None if chosen is None else chosen.precision,
-        "advice": advise(encoder["name"], times, budget),
+        "advice": advise(encoder["name"], times, budget, rows=rows),
     }
 
 
@@ -111,6 +111,12 @@ def describe_examination(findings: dict[str, Any]) -> str:
     if "estimate" in findings:
         lines += words.describe_estimate(findings["estimate"])
     return "\n".join(lines)
+
+
+def _cut(tokens: int, encoder: dict[str, Any]) -> int:
+    """Tokens of so long a text that the model reads."""
+    most = encoder["max_tokens"]
+    return tokens if most is None else min(tokens, most)
 
 
 def _memory_gib() -> float | None:

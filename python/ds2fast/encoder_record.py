@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
+from ds2fast.embedding import PrecisionGate
 from ds2fast.results import Embeddings
 
 _OF_ONE_RUN = ("num_run", "num_kept", "notes")
 _WIDTH = 100
 
 
-def run_record(embedded: Embeddings, long_text: str) -> dict[str, Any]:
+def run_record(embedded: Embeddings, long_text: str, gate: PrecisionGate | None) -> dict[str, Any]:
     """What is to be kept of an embedding beside its vectors, as plain values.
 
+    `gate` is None where the precision was asked for, so that nothing was compared.
     `num_run`, `num_kept` and `notes` tell of this run alone: they depend on what was kept from
     before. All else is the same whenever the same texts are embedded on the same machine.
     """
@@ -22,6 +25,7 @@ def run_record(embedded: Embeddings, long_text: str) -> dict[str, Any]:
         "precision": embedded.precision,
         "backend": embedded.backend,
         "reason": embedded.reason,
+        "gate": None if gate is None else asdict(gate),
         "long_text": long_text,
         "truncated": embedded.truncated,
         "num_run": embedded.num_run,
@@ -63,6 +67,8 @@ def describe_encoder(encoder: Mapping[str, Any]) -> str:
 
 def _describe_long_texts(encoder: Mapping[str, Any]) -> str:
     length = encoder["max_tokens"]
+    if length is None:
+        return "no text is cut"
     if encoder["long_text"] == "chunk-mean":
         return f"texts beyond {length} tokens are the mean of their pieces"
     cut = encoder["truncated"]

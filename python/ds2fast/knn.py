@@ -13,6 +13,7 @@ from ds2fast.errors import InputError
 from ds2fast.graph import KnnGraph
 from ds2fast.progress import Progress, Reporter
 from ds2fast.results import RowArray
+from ds2fast.sizes import as_size
 from ds2fast.threads import resolve_threads
 
 MAX_ROWS = 2**31 - 1
@@ -101,13 +102,6 @@ def search_memory(num_rows: int, depth: int, k: int) -> int:
     219.7265625
     """
     return num_rows * (depth + 32 * k + 64)
-
-
-def as_size(num_bytes: int) -> str:
-    """Bytes for people: "220 MiB", "1.9 GiB"."""
-    if num_bytes < 2**30:
-        return f"{num_bytes / 2**20:.0f} MiB"
-    return f"{num_bytes / 2**30:.1f} GiB"
 
 
 def as_embedding_rows(embeddings: npt.ArrayLike) -> RowArray:

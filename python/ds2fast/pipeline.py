@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ds2fast.clock import Clock
 from ds2fast.curation import SAMPLED_SHARE, curate_scores
 from ds2fast.diversity import long_tail_scores
-from ds2fast.embedding import DEFAULT_MODEL, embed
+from ds2fast.embedding import DEFAULT_MODEL, PrecisionGate, embed
 from ds2fast.embedding.cache import CacheDir
 from ds2fast.embedding.engine import LongText, Precision
 from ds2fast.encoder_record import run_record
@@ -27,7 +27,14 @@ from ds2fast.pool import Pool
 from ds2fast.progress import Progress, Reporter
 from ds2fast.results import Curation, FloatArray, RowArray, TransitionEstimate
 from ds2fast.selection import dual_sort
-from ds2fast.settings import PAPER_K, Settings, check_amount, check_settings, resolve_amount
+from ds2fast.settings import (
+    DEFAULT_GATE,
+    PAPER_K,
+    Settings,
+    check_amount,
+    check_settings,
+    resolve_amount,
+)
 from ds2fast.transition import estimate_transition_matrix
 
 MAX_GRAPH_WIDTH = 64
@@ -47,6 +54,7 @@ def select(
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     precision: Precision | Literal["auto"] = "auto",
     long_text: LongText = "truncate",
+    gate: PrecisionGate = DEFAULT_GATE,
     k: int = PAPER_K,
     num_levels: int | None = None,
     preset: str | None = None,
@@ -79,6 +87,8 @@ def select(
         pool's own texts, see `embed`. `.encoder["reason"]` says how it came out.
     long_text : {"truncate", "chunk-mean"}
         A text beyond the encoder's length is cut there, or its pieces' vectors are averaged.
+    gate : PrecisionGate
+        What "auto" asks of a precision, within a sample of the pool's own texts.
     k : int
         Neighbours of the long-tail score; also the sample and its k − 1 neighbours that vote on it.
     num_levels : int, optional
@@ -125,6 +135,7 @@ def select(
         model=model,
         precision=precision,
         long_text=long_text,
+        gate=gate,
         cache_dir=cache_dir,
     )
     check_amount(n, fraction)
@@ -168,6 +179,7 @@ def diagnose(
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     precision: Precision | Literal["auto"] = "auto",
     long_text: LongText = "truncate",
+    gate: PrecisionGate = DEFAULT_GATE,
     k: int = PAPER_K,
     num_levels: int | None = None,
     preset: str | None = None,
@@ -202,6 +214,7 @@ def diagnose(
         model=model,
         precision=precision,
         long_text=long_text,
+        gate=gate,
         cache_dir=cache_dir,
     )
     clock = Clock()
@@ -257,12 +270,14 @@ def _embed(
         model=settings.model,
         precision=settings.precision,
         long_text=settings.long_text,
+        gate=settings.gate,
         threads=settings.threads,
         cache_dir=settings.cache_dir,
         progress=reporter,
     )
     if encoder is not None:
-        encoder.update(run_record(embedded, settings.long_text))
+        gate = settings.gate if settings.precision == "auto" else None
+        encoder.update(run_record(embedded, settings.long_text, gate))
     return embedded.vectors
 
 

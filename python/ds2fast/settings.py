@@ -11,7 +11,7 @@ from ds2fast import _core
 from ds2fast.arguments import as_count, as_number, as_share
 from ds2fast.checks import MAX_LEVELS
 from ds2fast.curation import MAX_SEED
-from ds2fast.embedding import DEFAULT_MODEL
+from ds2fast.embedding import DEFAULT_MODEL, PrecisionGate
 from ds2fast.embedding.cache import CacheDir, resolve_cache_dir
 from ds2fast.embedding.encode import check_choices
 from ds2fast.embedding.engine import LongText, Precision
@@ -21,6 +21,7 @@ from ds2fast.transition import DEFAULT_SOLVER
 
 PAPER_K = 10
 DEFAULT_MIN_CONFIDENCE = 0.5
+DEFAULT_GATE = PrecisionGate()
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Settings:
     model: str | os.PathLike[str]
     precision: Precision | Literal["auto"]
     long_text: LongText
+    gate: PrecisionGate
     cache_dir: CacheDir
 
 
@@ -66,6 +68,7 @@ def check_settings(
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     precision: Precision | Literal["auto"] = "auto",
     long_text: LongText = "truncate",
+    gate: PrecisionGate = DEFAULT_GATE,
     cache_dir: CacheDir = None,
 ) -> Settings:
     """The arguments as the stages take them; each is named where it cannot be used."""
@@ -86,6 +89,8 @@ def check_settings(
     if as_count(seed, "seed", minimum=0) > MAX_SEED:
         raise InputError(f"seed: expected at most {MAX_SEED}, got {seed}")
     check_choices(precision=precision, long_text=long_text)
+    if not isinstance(gate, PrecisionGate):
+        raise InputTypeError(f"gate: expected a PrecisionGate, got {type(gate).__name__}")
     resolve_cache_dir(cache_dir)
     _core.simd_level()  # refuses a DS2FAST_SIMD that names no level of this machine
     return Settings(
@@ -98,6 +103,7 @@ def check_settings(
         model=model,
         precision=precision,
         long_text=long_text,
+        gate=gate,
         cache_dir=cache_dir,
     )
 

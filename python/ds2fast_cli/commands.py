@@ -61,6 +61,7 @@ def select(
     Writes selected.jsonl (rows as they came, best first), scores.parquet (every row) and
     manifest.json, which --json also prints.
     """
+    given.check_together(click.get_current_context())
     from ds2fast_cli.jobs import PoolOptions, SelectOptions, run_select
 
     chosen = SelectOptions(n, fraction, min_confidence, seed)
@@ -71,6 +72,7 @@ def select(
 @given.pool_options
 def diagnose(**options: Any) -> None:
     """Is the judge of DATA any good? Print T and how often neighbours agree; select nothing."""
+    given.check_together(click.get_current_context())
     from ds2fast_cli.jobs import PoolOptions, run_diagnose
 
     run_diagnose(PoolOptions(**options))
@@ -83,6 +85,8 @@ def diagnose(**options: Any) -> None:
 @given.TEXT
 @given.MODEL
 @given.PRECISION
+@given.GATE_COSINE
+@given.GATE_OVERLAP
 @click.option(
     "--backend", type=click.Choice(given.BACKENDS), default="auto", show_default=True,
     help="What the encoder runs in.",
@@ -90,14 +94,17 @@ def diagnose(**options: Any) -> None:
 @given.LONG_TEXT
 @given.THREADS
 @given.CACHE_DIR
+@given.NO_CACHE
 @given.QUIET
 @given.JSON
 def embed(*, output: Path, overwrite: bool, **options: Any) -> None:
     """Turn the texts of DATA into unit vectors: float32 (N, d), in the order of the rows.
 
     DATA needs no scores. Vectors are kept as they come: a run that was stopped goes on where it
-    was, and no text is embedded twice. `select --embeddings` takes the file.
+    was, and no text is embedded twice. `select --embeddings` takes the file, and finds in the
+    .json beside it whether its vectors are of the texts that it reads, in their order.
     """
+    given.check_together(click.get_current_context())
     from ds2fast_cli.embed_jobs import EmbedOptions, run_embed
 
     run_embed(EmbedOptions(**options), output, overwrite=overwrite)
@@ -122,6 +129,7 @@ def embed(*, output: Path, overwrite: bool, **options: Any) -> None:
 )  # fmt: skip
 @given.THREADS
 @given.CACHE_DIR
+@given.NO_CACHE
 @given.QUIET
 @given.JSON
 def distill(*, output: Path, **options: Any) -> None:
@@ -129,6 +137,7 @@ def distill(*, output: Path, **options: Any) -> None:
 
     It embeds by averaging a vector for each token, and loads wherever --model is asked for.
     """
+    given.check_together(click.get_current_context())
     from ds2fast_cli.embed_jobs import DistillOptions, run_distill
 
     run_distill(DistillOptions(**options), output)

@@ -19,11 +19,13 @@ from ds2fast.embedding.hashes import text_hash
 from ds2fast.embedding.static import find_static
 from ds2fast.embedding.static_write import check_output
 from ds2fast.encoder_record import describe_encoder, lasting_part, run_part, run_record
+from ds2fast.io.origin import check_origin_output, origin_place, save_with_origin
 from ds2fast.io.source import check_file
-from ds2fast.io.vectors import check_vectors_output, save_vectors
+from ds2fast.io.vectors import check_vectors_output
 from ds2fast.pool import Pool
 from ds2fast.threads import resolve_threads
 from ds2fast_cli.interrupt import interruptible
+from ds2fast_cli.jobs import gate_of
 from ds2fast_cli.printing import print_json
 
 
@@ -35,10 +37,13 @@ class EmbedOptions:
     text: str | None
     model: str
     precision: Precision | Literal["auto"]
+    gate_cosine: float | None
+    gate_overlap: float | None
     backend: Backend | Literal["auto"]
     long_text: LongText
     threads: int | None
     cache_dir: Path | None
+    no_cache: bool
     quiet: bool
     as_json: bool
 
@@ -54,6 +59,7 @@ class DistillOptions:
     dims: int
     threads: int | None
     cache_dir: Path | None
+    no_cache: bool
     quiet: bool
     as_json: bool
 
@@ -64,6 +70,7 @@ def run_embed(options: EmbedOptions, output: Path, *, overwrite: bool) -> None:
     resolve_threads(options.threads)
     resolve_cache_dir(options.cache_dir)
     check_vectors_output(output, overwrite=overwrite, source=options.data)
+    check_origin_output(output)
     check_file(options.data)
     how: dict[str, Any] = {
         "precision": options.precision,
@@ -71,24 +78,32 @@ def run_embed(options: EmbedOptions, output: Path, *, overwrite: bool) -> None:
         "long_text": options.long_text,
     }
     check_model(options.model, **how)
+    gate = gate_of(options.gate_cosine, options.gate_overlap)
     pool = _read_texts(options.data, options)
     start = time.perf_counter()
     embedded = ds2fast.embed(
         pool.texts,
         model=options.model,
         **how,
+        gate=gate,
         threads=options.threads,
-        cache_dir=options.cache_dir,
+        cache_dir=False if options.no_cache else options.cache_dir,
         progress=False if options.quiet else None,
     )
     took = time.perf_counter() - start
     check_vectors_output(output, overwrite=overwrite, source=options.data)
-    save_vectors(output, embedded.vectors)
-    encoder = asdict(encoder_info(options.model)) | run_record(embedded, options.long_text)
+    check_origin_output(output)
+    asked = gate if options.precision == "auto" else None
+    encoder = asdict(encoder_info(options.model)) | run_record(embedded, options.long_text, asked)
+    save_with_origin(output, embedded.vectors, pool.texts, lasting_part(encoder) or {})
     rows, dims = embedded.vectors.shape
     if not options.quiet:
         click.echo(f"{describe_encoder(encoder)}\ntook {took:.1f} s", err=True)
-        click.echo(f"written to {output}: float32, {rows} rows of {dims}", err=True)
+        click.echo(
+            f"written to {output}: float32, {rows} rows of {dims}; of which texts, stands in "
+            f"{origin_place(output).name} beside it",
+            err=True,
+        )
     if options.as_json:
         print_json(
             {
@@ -122,7 +137,7 @@ def run_distill(options: DistillOptions, output: Path) -> None:
         dims=options.dims,
         texts=texts,
         threads=options.threads,
-        cache_dir=options.cache_dir,
+        cache_dir=False if options.no_cache else options.cache_dir,
         progress=False if options.quiet else None,
     )
     took = time.perf_counter() - start

@@ -21,10 +21,12 @@ from ds2fast.doctor import (
     measure_encoder,
     measuring_seconds,
 )
+from ds2fast.embedding import PrecisionGate
 from ds2fast.embedding.encode import check_model
 from ds2fast.embedding.engine import LongText, Precision
 from ds2fast.encoder_record import lasting_part, run_part
 from ds2fast.evidence import WeakEvidenceWarning
+from ds2fast.io.origin import Origin, load_origin, origin_place
 from ds2fast.io.output import check_output_dir
 from ds2fast.io.source import check_file
 from ds2fast.io.vectors import load_vectors
@@ -50,11 +52,14 @@ class PoolOptions:
     embeddings: Path | None
     model: str
     precision: Precision | Literal["auto"]
+    gate_cosine: float | None
+    gate_overlap: float | None
     long_text: LongText
     k: int
     preset: str | None
     threads: int | None
     cache_dir: Path | None
+    no_cache: bool
     quiet: bool
     as_json: bool
 
@@ -64,10 +69,11 @@ class PoolOptions:
             "model": self.model,
             "precision": self.precision,
             "long_text": self.long_text,
+            "gate": gate_of(self.gate_cosine, self.gate_overlap),
             "k": self.k,
             "preset": self.preset,
             "threads": self.threads,
-            "cache_dir": self.cache_dir,
+            "cache_dir": False if self.no_cache else self.cache_dir,
         }
 
 
@@ -88,8 +94,8 @@ def run_select(
     """Select into `output`; all that can be checked without the data is checked before."""
     check_arguments(num_levels=options.num_levels, **vars(chosen), **options.arguments())
     check_output_dir(output, overwrite=overwrite, source=options.data)
-    embeddings = _load_embeddings(options)
-    pool = _read_pool(options)
+    embeddings, origin = _load_embeddings(options)
+    pool = _read_pool(options, origin)
     with _weak_evidence_told_once():
         selection = ds2fast.select(
             pool,
@@ -111,8 +117,8 @@ def run_select(
 def run_diagnose(options: PoolOptions) -> None:
     """Print what was found of the judge, in words or as JSON."""
     check_arguments(num_levels=options.num_levels, **options.arguments(), selects=False)
-    embeddings = _load_embeddings(options)
-    pool = _read_pool(options)
+    embeddings, origin = _load_embeddings(options)
+    pool = _read_pool(options, origin)
     with _weak_evidence_told_once():
         diagnosis = ds2fast.diagnose(
             pool, embeddings=embeddings, **options.arguments(), progress=_progress(options)
@@ -149,6 +155,8 @@ def run_doctor(
         print_json(findings)
     else:
         click.echo(describe_examination(findings))
+    if tokens is not None and "measured" not in findings:
+        raise click.exceptions.Exit(1)
 
 
 @interruptible()
@@ -159,6 +167,15 @@ def run_bench(num_rows: int, dimensions: int, *, threads: int | None, as_json: b
         print_json(measurements)
     else:
         click.echo(describe_measurements(measurements))
+
+
+def gate_of(cosine: float | None, overlap: float | None) -> PrecisionGate:
+    """What "auto" asks of a precision; as by default where nothing was given."""
+    usual = PrecisionGate()
+    return PrecisionGate(
+        cosine=usual.cosine if cosine is None else cosine,
+        overlap=usual.overlap if overlap is None else overlap,
+    )
 
 
 def diagnosis_record(diagnosis: Diagnosis, pool: Pool) -> dict[str, Any]:
@@ -179,12 +196,30 @@ def diagnosis_record(diagnosis: Diagnosis, pool: Pool) -> dict[str, Any]:
     }
 
 
-def _load_embeddings(options: PoolOptions) -> RowArray | None:
+def _load_embeddings(options: PoolOptions) -> tuple[RowArray | None, Origin | None]:
+    """The vectors that were given, and what is known of them."""
     path = options.embeddings
-    return None if path is None else as_embedding_rows(load_vectors(path))
+    if path is None:
+        return None, None
+    vectors = load_vectors(path)
+    rows = as_embedding_rows(vectors)
+    origin = load_origin(path, vectors.shape)
+    if not options.quiet:
+        click.echo(describe_origin(path, origin), err=True)
+    return rows, origin
 
 
-def _read_pool(options: PoolOptions) -> Pool:
+def describe_origin(path: Path, origin: Origin | None) -> str:
+    """What is known of vectors that were given, in words."""
+    if origin is None:
+        return (
+            f"vectors of {path}: there is no {origin_place(path).name} beside them, so that they "
+            "are of these rows, in this order, is taken on trust"
+        )
+    return f"vectors of {path}: by {origin.model}; that they are of these texts is checked"
+
+
+def _read_pool(options: PoolOptions, origin: Origin | None) -> Pool:
     """The pool, said in words before long work starts."""
     check_file(options.data)
     if options.embeddings is None:  # a model that is not there is told before the data is read
@@ -194,6 +229,8 @@ def _read_pool(options: PoolOptions) -> Pool:
     )
     if not options.quiet:
         click.echo(f"{pool.describe()}\n", err=True)
+    if origin is not None:
+        origin.check_texts(pool.texts)
     return pool
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from ds2fast.embedding import encoder_info, hub
 from ds2fast.embedding.encode import open_model
 from ds2fast.embedding.gate import faster_precisions
-from ds2fast.embedding.models import resolve_model
+from ds2fast.embedding.models import _is_path, resolve_model
 from ds2fast.errors import Ds2fastError, ModelNotFoundError
 
 _FOLDER_PREFIX = "models--"  # of a repository in the hub's cache
@@ -19,7 +19,7 @@ _FOLDER_PREFIX = "models--"  # of a repository in the hub's cache
 def examine_model(model: str) -> dict[str, Any]:
     """A model's identity and what it would run in; or why it cannot be used."""
     try:
-        if not _is_directory(model):
+        if not _is_path(model, model):
             _require_cached(model)
         info = asdict(encoder_info(model))  # all is here: nothing is downloaded
         backend = open_model(resolve_model(model, offline=True), False, 1).backend("auto")
@@ -93,11 +93,6 @@ def cache_size(folder: Path | None) -> int:
     return total
 
 
-def _is_directory(model: str) -> bool:
-    """Whether `resolve_model` takes the name for a directory, not an id of the hub."""
-    return model.startswith((".", "/", "~")) or Path(model).exists()
-
-
 def _require_cached(name: str) -> None:
     """Raise where the hub's cache lacks the model, or a part of it."""
     cached = hub.find_cached(name)
@@ -116,4 +111,4 @@ def _what_select_would_do() -> str:
 
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE forbids `select` to download it"
-    return "`select` would download it"
+    return "`select` would try to download it; --model also takes a directory"

@@ -6,7 +6,7 @@ import textwrap
 from typing import Any
 
 from ds2fast.advice.budget import as_duration
-from ds2fast.knn import as_size
+from ds2fast.sizes import as_size
 
 _INDENT = " " * 13
 _WIDTH = 100
@@ -28,9 +28,11 @@ def describe_model(encoder: dict[str, Any]) -> list[str]:
     """The model that was asked for."""
     if not encoder["found"]:
         return [f"encoder      {encoder['name']}: not usable", _fill(encoder["problem"])]
+    most = encoder["max_tokens"]
+    length = "nothing is cut" if most is None else f"cut at {most} tokens"
     return [
         f"encoder      {encoder['name']}: found",
-        f"{_INDENT}{encoder['pooling']} pooling, cut at {encoder['max_tokens']} tokens, "
+        f"{_INDENT}{encoder['pooling']} pooling, {length}, "
         f"weights {encoder['weights_sha256'][:12]}",
         _fill(f"runs in: {encoder['backend']}; {_describe_precisions(encoder)}"),
     ]

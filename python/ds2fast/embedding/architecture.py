@@ -161,7 +161,7 @@ def parse(config: Mapping[str, Any], source: Path) -> Architecture:
     family = _require_supported(config, source)
     names = _DISTILBERT_NAMES if family == "distilbert" else _NAMES
     try:
-        offset = _position_offset(family, config)
+        offset = position_offset(config)
         parsed = Architecture(
             family=family,
             vocab_size=int(config["vocab_size"]),
@@ -185,7 +185,9 @@ def parse(config: Mapping[str, Any], source: Path) -> Architecture:
     return parsed
 
 
-def _position_offset(family: str, config: Mapping[str, Any]) -> int:
+def position_offset(config: Mapping[str, Any]) -> int:
+    """Rows of the position table that carry no token: these families count from the padding on."""
+    family = config.get("model_type")
     if family == "mpnet":
         return _MPNET_PADDING_ID + 1
     return int(config.get("pad_token_id", 1)) + 1 if family in _ROBERTA_LIKE else 0

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import orjson
 
-from ds2fast.embedding.architecture import Architecture, parse, supports
+from ds2fast.embedding.architecture import Architecture, parse, position_offset, supports
+from ds2fast.embedding.external import external_files
 from ds2fast.errors import InputError, InputFileError, ModelNotFoundError
 
 Pooling = Literal["mean", "cls"]
@@ -29,8 +31,6 @@ _FLAGS = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
 }
-# Families that count positions from the padding id on, so that two of them carry no token.
-_OFFSET_POSITIONS = {"camembert", "mpnet", "roberta", "xlm-roberta"}
 _STATIC = "model2vec"
 
 
@@ -77,13 +77,20 @@ class EncoderFiles:
     architecture: Architecture | None = None
 
     def weights_sha256(self) -> str:
-        """Hash of the weights' file; with tensors beside a graph, of both files' hashes."""
-        beside = self.weights.with_name(f"{self.weights.name}_data")
-        if not beside.is_file():
-            return file_sha256(self.weights)
-        return hashlib.sha256(
-            f"{file_sha256(self.weights)}{file_sha256(beside)}".encode()
-        ).hexdigest()
+        """Hash of the weights' file; with tensors beside a graph, of all files' hashes.
+
+        The files are read once.
+        """
+        return self._weights_hash
+
+    @cached_property
+    def _weights_hash(self) -> str:
+        own = file_sha256(self.weights)
+        beside = external_files(self.weights) if self.weights.suffix == ".onnx" else []
+        if not beside:
+            return own
+        hashes = [own, *map(file_sha256, beside)]
+        return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -157,6 +164,7 @@ def read_checkpoint(directory: Path, *, name: str, revision: str | None = None) 
     home = directory / modules.transformer
     config = read_settings(home / "config.json")
     weights, tokenizer = _require_files(home, name, config)
+    architecture = parse(config, home / "config.json") if supports(config) else None
     tokenizer_config = read_settings(home / "tokenizer_config.json")
     sentence_config = read_settings(home / "sentence_bert_config.json")
     return EncoderFiles(
@@ -168,9 +176,9 @@ def read_checkpoint(directory: Path, *, name: str, revision: str | None = None) 
         config=config,
         tokenizer_config=tokenizer_config,
         pooling=_read_pooling(directory / modules.pooling / "config.json", directory),
-        max_tokens=_max_tokens(home, config, tokenizer_config, sentence_config),
+        max_tokens=_max_tokens(home, config, architecture, tokenizer_config, sentence_config),
         lowercase=sentence_config.get("do_lower_case") is True,
-        architecture=parse(config, home / "config.json") if supports(config) else None,
+        architecture=architecture,
     )
 
 
@@ -231,14 +239,17 @@ def _read_pooling(path: Path, directory: Path) -> Pooling:
 def _max_tokens(
     home: Path,
     config: Mapping[str, Any],
+    architecture: Architecture | None,
     tokenizer_config: Mapping[str, Any],
     sentence_config: Mapping[str, Any],
 ) -> int:
     limit = sentence_config.get("max_seq_length") or tokenizer_config.get("model_max_length")
     positions = config.get("max_position_embeddings")
     try:
-        if positions is not None and config.get("model_type") in _OFFSET_POSITIONS:
-            positions = int(positions) - int(config.get("pad_token_id", 1)) - 1
+        if architecture is not None:
+            positions = architecture.num_positions
+        elif positions is not None:
+            positions = int(positions) - position_offset(config)
         known = [int(value) for value in (limit, positions) if value is not None]
     except (TypeError, ValueError, OverflowError) as error:
         raise InputFileError(f"{home}: expected lengths as integers, got: {error}") from error

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ds2fast.arguments import as_count
+from ds2fast.arguments import as_count, as_numbers, as_type
 from ds2fast.embedding.cache import CacheDir, GraphCache
 from ds2fast.embedding.checkpoint import EncoderFiles
+from ds2fast.embedding.distinct import check_texts
 from ds2fast.embedding.encode import embed
 from ds2fast.embedding.engine import Engine
 from ds2fast.embedding.models import resolve_encoder
@@ -27,7 +28,7 @@ from ds2fast.embedding.static_fit import (
     reduce_tokens,
 )
 from ds2fast.embedding.static_write import check_output, write_static
-from ds2fast.embedding.tokenise import TokenTable, load_tokenizer
+from ds2fast.embedding.tokenise import TokenTable, check_vocabulary, load_tokenizer
 from ds2fast.embedding.transformer import TransformerModel
 from ds2fast.errors import InputError, InputFileError
 from ds2fast.progress import Progress, Reporter
@@ -76,7 +77,7 @@ def distill(
     dims : int
         Width of the vectors, at most the encoder's.
     texts : sequence of str, optional
-        Sample to fit to, at most 10 000; the encoder embeds it once.
+        Sample to fit to, at most 10 000; the encoder embeds it once. Of copies one counts.
     embeddings : (n, d) floats, optional
         The encoder's vectors of `texts`, where they are there already.
     threads : int, optional
@@ -90,9 +91,9 @@ def distill(
     -------
     Path
         The directory. Under `ds2fast`, its `config.json` names the encoder and the hash of its
-        weights, and with 500 texts or more `overlap_at_10`: the mean share of the ten nearest
-        neighbours, among every fifth text, that the model keeps when fitted on the others alone
-        (`overlap_rows` texts; the model that is written is fitted on all).
+        weights, and with 500 distinct texts or more `overlap_at_10`: the mean share of the ten
+        nearest neighbours, among every fifth text, that the model keeps when fitted on the others
+        alone (`overlap_rows` texts; the model that is written is fitted on all).
 
     Raises
     ------
@@ -116,26 +117,26 @@ def distill(
     'static-model'
     """
     width, target = as_count(dims, "dims"), check_output(output)
-    _check_sample(texts, embeddings)
+    sample = _Sample.of(texts, embeddings)
     num_threads = resolve_threads(threads)
     with Reporter.of(progress) as reporter:
         files = resolve_encoder(model)
+        if files.architecture is not None:  # else the width is known when the encoder has run
+            _check_widths(files.architecture.hidden_size, width, sample)
         teacher = _Teacher.of(files)
         opened = TransformerModel(files, graphs=GraphCache(cache_dir), threads=num_threads)
         with opened.open("fp32", opened.backend("auto")) as engine:
             vectors = _encode_vocabulary(engine, teacher, reporter)
-        if width > vectors.shape[1]:
-            raise InputError(
-                f"dims: expected at most the encoder's width ({vectors.shape[1]}), got {width}"
-            )
+        _check_widths(vectors.shape[1], width, sample)
         draft = _Draft(files, teacher, vectors, width, num_threads)
-        if texts is None:
+        if sample is None:
             return _write(target, draft, reduce_tokens(vectors, width), {})
-        if embeddings is None:
-            embeddings = embed(
-                texts, model=model, threads=threads, cache_dir=cache_dir, progress=reporter
+        targets = sample.vectors
+        if targets is None:
+            targets = embed(
+                sample.texts, model=model, threads=threads, cache_dir=cache_dir, progress=reporter
             ).vectors
-    return _write(target, draft, *_fit(draft, list(texts), _unit_rows(embeddings, vectors)))
+    return _write(target, draft, *_fit(draft, sample.texts, targets))
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,21 +209,48 @@ class _Draft:
         )
 
 
-def _check_sample(texts: Sequence[str] | None, embeddings: npt.ArrayLike | None) -> None:
-    if texts is None:
-        if embeddings is not None:
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    """Distinct texts: with copies, those held out would be among those fitted to.
+
+    Attributes
+    ----------
+    texts : list of str
+        In the order in which they first came.
+    vectors : (n, d) float32 or None
+        The encoder's own, of norm 1, where they were given.
+    """
+
+    texts: list[str]
+    vectors: FloatArray | None
+
+    @classmethod
+    def of(cls, texts: Sequence[str] | None, embeddings: npt.ArrayLike | None) -> _Sample | None:
+        """Check what was given; None where there are no texts."""
+        if texts is None:
+            if embeddings is not None:
+                raise InputError(
+                    "embeddings: expected the texts that they belong to as texts, got None"
+                )
+            return None
+        checked = check_texts(texts)
+        if len(checked) > MAX_TEXTS:
             raise InputError(
-                "embeddings: expected the texts that they belong to as texts, got None"
+                f"texts: expected a sample of at most {MAX_TEXTS:,} texts, got {len(checked):,}"
             )
-        return
-    if not 1 <= len(texts) <= MAX_TEXTS:
+        firsts = {text: place for place, text in reversed(list(enumerate(checked)))}
+        places = sorted(firsts.values())
+        rows = None if embeddings is None else _unit_rows(embeddings, len(checked))[places]
+        return cls([checked[place] for place in places], rows)
+
+
+def _check_widths(expected: int, dims: int, sample: _Sample | None) -> None:
+    if dims > expected:
+        raise InputError(f"dims: expected at most the encoder's width ({expected}), got {dims}")
+    vectors = None if sample is None else sample.vectors
+    if vectors is not None and vectors.shape[1] != expected:
         raise InputError(
-            f"texts: expected a sample of 1 to {MAX_TEXTS:,} texts, got {len(texts):,}"
-        )
-    if embeddings is not None and np.shape(embeddings)[:1] != (len(texts),):
-        raise InputError(
-            f"embeddings: expected a row for each of the {len(texts):,} texts, "
-            f"got shape {np.shape(embeddings)}"
+            f"embeddings: expected the encoder's width ({expected}), got rows of {vectors.shape[1]}"
         )
 
 
@@ -233,13 +261,14 @@ def _check_ids(files: EncoderFiles, tokenizer: Tokenizer) -> None:
             f"{files.tokenizer}: expected token ids from 0 to {len(ids) - 1} without gaps, "
             f"got others up to {ids[-1]}"
         )
+    check_vocabulary(files, len(ids))  # each token is run, those that were added too
 
 
-def _unit_rows(embeddings: npt.ArrayLike, vectors: FloatArray) -> FloatArray:
-    rows = np.asarray(embeddings, np.float32)
-    if rows.ndim != 2 or rows.shape[1] != vectors.shape[1]:
+def _unit_rows(embeddings: npt.ArrayLike, count: int) -> FloatArray:
+    rows = as_type(as_numbers(embeddings, "embeddings"), np.float32)
+    if rows.ndim != 2 or len(rows) != count:
         raise InputError(
-            f"embeddings: expected the encoder's width ({vectors.shape[1]}), got shape {rows.shape}"
+            f"embeddings: expected a row for each of the {count:,} texts, got shape {rows.shape}"
         )
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     unusable = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))

@@ -106,18 +106,22 @@ def embed(
     num_threads, place = resolve_threads(threads), _store_place(cache_dir)
     with Reporter.of(progress) as reporter:
         files = resolve_model(model)
+        jobs: list[Job] = []
 
         def job_of(
             chosen: EncoderFiles | StaticFiles, wanted: Backend | Literal["auto"] = "auto"
         ) -> Job:
             opened = open_model(chosen, cache_dir, num_threads)
-            return Job(
-                opened,
-                backend=opened.backend(wanted),
-                long_text=long_text,
-                place=place,
-                reporter=reporter,
+            jobs.append(
+                Job(
+                    opened,
+                    backend=opened.backend(wanted),
+                    long_text=long_text,
+                    place=place,
+                    reporter=reporter,
+                )
             )
+            return jobs[-1]
 
         job = job_of(files, backend)
         distinct, inverse = distinct_texts(checked, lowercase=job.model.lowercase)
@@ -133,9 +137,9 @@ def embed(
         reason=choice.reason,
         truncated=int(done.truncated[inverse].sum()),
         backend=job.backend,
-        num_run=job.num_run,
+        num_run=sum(one.num_run for one in jobs),  # a static model's encoder runs for comparison
         num_kept=len(distinct) - job.num_run,
-        notes=tuple(job.notes),
+        notes=tuple(dict.fromkeys(note for one in jobs for note in one.notes)),
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 
 from ds2fast import _core
+from ds2fast.arguments import as_count, as_number
 from ds2fast.embedding.distinct import DistinctTexts
 from ds2fast.embedding.engine import Precision
 from ds2fast.embedding.job import TextVectors
@@ -30,6 +32,11 @@ class PrecisionGate:
     overlap : float
         Least share of the 10 nearest neighbours within the sample that both have in common.
 
+    Raises
+    ------
+    InputTypeError, InputError
+        A sample that is no integer or too small, a threshold that is no number.
+
     Examples
     --------
     >>> from ds2fast.embedding import PrecisionGate
@@ -42,10 +49,10 @@ class PrecisionGate:
     overlap: float = 0.85
 
     def __post_init__(self) -> None:
-        if self.sample < NEIGHBOURS + 2:
-            raise InputError(
-                f"gate.sample: expected at least {NEIGHBOURS + 2} texts, got {self.sample}"
-            )
+        as_count(self.sample, "gate.sample", minimum=NEIGHBOURS + 2)
+        for name, least in (("cosine", self.cosine), ("overlap", self.overlap)):
+            if math.isnan(as_number(least, f"gate.{name}")):  # nothing would reach it, unsaid
+                raise InputError(f"gate.{name}: expected a number, got {least}")
 
 
 class Runner(Protocol):

@@ -116,7 +116,9 @@ def _needed(name: str, present: set[str], modules: Modules, weights: tuple[str, 
                 f"model {name!r}: expected {' or '.join(kind)} in the repository, got "
                 f"{len(present)} other files; use an encoder in ONNX or safetensors form"
             )
-        chosen += [found, f"{found}_data"]  # a large ONNX model keeps its weights beside itself
+        chosen.append(found)
+        if found.endswith(".onnx"):  # a large model keeps its weights beside itself
+            chosen += sorted(p for p in present if p.startswith(found) and p != found)
     return [place for place in chosen if place in present]
 
 

@@ -27,11 +27,12 @@ class EncoderInfo:
     weights : str
         Name of the weights' file.
     weights_sha256 : str
-        Hash of that file.
+        Hash of that file, and of those with tensors that it names.
     pooling : {"mean", "cls"}
         How token vectors become the text's vector.
-    max_tokens : int
-        Length at which texts are cut, special tokens included.
+    max_tokens : int or None
+        Length at which texts are cut, special tokens included; None for a static model that cuts
+        nothing.
     """
 
     name: str
@@ -39,7 +40,7 @@ class EncoderInfo:
     weights: str
     weights_sha256: str
     pooling: Pooling
-    max_tokens: int
+    max_tokens: int | None
 
 
 def resolve_encoder(model: str | os.PathLike[str] = DEFAULT_MODEL) -> EncoderFiles:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 
 from ds2fast import _core
 from ds2fast.embedding.architecture import Architecture
 from ds2fast.embedding.checkpoint import Pooling
+from ds2fast.embedding.engine import Precision
 from ds2fast.embedding.weights import EncoderWeights, Layer, Linear, Norm
 from ds2fast.results import FloatArray, IdArray, IntArray
-
-Precision = Literal["fp32", "bf16", "int8"]
 
 
 class NativeEncoder:

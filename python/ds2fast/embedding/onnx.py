@@ -67,6 +67,7 @@ class OnnxEncoder:
         from onnxruntime import RunOptions
 
         self.precision = precision
+        self._source = source
         self._session = _open(graph, source, threads)
         self._pooling = pooling
         self._pad_id = pad_id
@@ -113,6 +114,11 @@ class OnnxEncoder:
         -------
         (n, d) float32
             Rows of norm 1.
+
+        Raises
+        ------
+        InputFileError
+            Where the model does not run on these tokens.
         """
         lengths = np.diff(offsets)
         vectors = np.empty((0, 0), np.float32)
@@ -139,7 +145,12 @@ class OnnxEncoder:
         for name, array in feeds.items():
             binding.bind_cpu_input(name, array)
         binding.bind_output(self._output)
-        self._session.run_with_iobinding(binding, self._options)
+        try:
+            self._session.run_with_iobinding(binding, self._options)
+        except Exception as error:  # onnxruntime's errors have no other base
+            raise InputFileError(
+                f"{self._source}: expected a model that runs on these tokens, got: {error}"
+            ) from error
         result: npt.NDArray[Any] = binding.copy_outputs_to_cpu()[0]
         return result
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 OnnxPrecision = Literal["fp32", "int8"]
 
-OPTIMISE_VERSION = 1
+OPTIMISE_VERSION = 2
 """Counts up whenever the steps below change, so that kept graphs are made anew."""
 
 QUANTISED_OPERATORS = ("MatMul", "Attention")
@@ -237,6 +237,10 @@ def _open(graph: bytes | Path, *, simplified: Path | None = None) -> Any:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     if simplified is not None:
         options.optimized_model_filepath = str(simplified)
+        if isinstance(graph, Path):  # its tensors may be in files that are beside it alone
+            name = f"{simplified.name}_data"
+            key = "session.optimized_model_external_initializers_file_name"
+            options.add_session_config_entry(key, name)
     return onnxruntime.InferenceSession(
         graph if isinstance(graph, bytes) else str(graph),
         options,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from ds2fast import _core
 from ds2fast.embedding.checkpoint import file_sha256, read_settings
 from ds2fast.embedding.static_tokenise import StaticTokeniser
+from ds2fast.embedding.tokenise import read_tokenizer
 from ds2fast.errors import InputError, InputFileError, ModelNotFoundError
 from ds2fast.results import FloatArray, IdArray, IntArray
 from ds2fast.threads import resolve_threads
@@ -46,9 +48,9 @@ class StaticFiles:
     revision: str | None = None
 
     @property
-    def max_tokens(self) -> int:
-        """Length at which texts are cut."""
-        return _max_tokens(self.config, read_settings(self.config)) or DEFAULT_MAX_TOKENS
+    def max_tokens(self) -> int | None:
+        """Length at which texts are cut; None cuts nothing."""
+        return _max_tokens(self.config, read_settings(self.config))
 
     @property
     def teacher(self) -> dict[str, Any]:
@@ -57,7 +59,11 @@ class StaticFiles:
         return dict(origin) if isinstance(origin, dict) else {}
 
     def weights_sha256(self) -> str:
-        """Hash of the weights' file."""
+        """Hash of the weights' file; it is read once."""
+        return self._weights_hash
+
+    @cached_property
+    def _weights_hash(self) -> str:
         return file_sha256(self.weights)
 
 
@@ -194,7 +200,7 @@ class StaticEncoder:
         tensors = _read_tensors(files)
         return cls(
             tensors[files.tensor],
-            _load_tokenizer(files.tokenizer),
+            read_tokenizer(files.tokenizer),
             source=files.weights,
             row_of_token=tensors.get("mapping"),
             weights=tensors.get("weights"),
@@ -328,6 +334,8 @@ def _read_tensors(files: StaticFiles) -> dict[str, npt.NDArray[Any]]:
             for name in found:
                 _check_tensor(files.weights, name, file.get_slice(name), *expected[name])
             tensors = {name: file.get_tensor(name) for name in found}
+    except InputFileError:  # an OSError too
+        raise
     except (OSError, SafetensorError) as error:
         raise InputFileError(
             f"{files.weights}: expected weights in safetensors form, could not read them: {error}"
@@ -343,15 +351,6 @@ def _check_tensor(path: Path, name: str, kept: Any, ndim: int, kinds: set[str]) 
             f"{path}: {name}: expected {'a matrix' if ndim == 2 else 'a vector'} of "
             f"{', '.join(sorted(kinds))}, got shape {tuple(kept.get_shape())} of {kept.get_dtype()}"
         )
-
-
-def _load_tokenizer(path: Path) -> Tokenizer:
-    from tokenizers import Tokenizer
-
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # the tokenizers library raises the bare class
-        raise InputFileError(f"{path}: expected a tokenizer, could not read it: {error}") from error
 
 
 def _max_tokens(path: Path, config: Mapping[str, Any]) -> int | None:

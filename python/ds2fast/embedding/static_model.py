@@ -16,6 +16,7 @@ from ds2fast.embedding.tokenise import TokenTable
 from ds2fast.errors import InputError
 
 _BATCH_TOKENS = 1 << 20
+_CUTS_NOTHING = -1  # a length that no model has
 
 
 class StaticModel:
@@ -42,7 +43,7 @@ class StaticModel:
         return {
             "weights": files.weights_sha256(),
             "tokenizer": file_sha256(files.tokenizer),
-            "most_tokens": files.max_tokens,
+            "most_tokens": _CUTS_NOTHING if files.max_tokens is None else files.max_tokens,
         }
 
     def tokeniser(self, long_text: LongText) -> StaticTokeniser:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ds2fast.embedding.tokenise import TokenTable
+from ds2fast.embedding.tokenise import TokenTable, encode_batch, text_chunks
 from ds2fast.results import BoolArray, IdArray
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ class StaticTokeniser:
         pieces: list[IdArray] = []
         lengths = np.empty(len(texts), np.int64)
         truncated = np.empty(len(texts), np.bool_)
-        for begin, end in _chunks(texts, self._max_characters):
+        read = (len(text[: self._max_characters]) for text in texts)
+        for begin, end in text_chunks(read, _CHUNK_TEXTS, _CHUNK_CHARACTERS):
             cut = [text[: self._max_characters] for text in texts[begin:end]]
             encodings = self._encode_chunk(cut)
             rows = [encoding.ids for encoding in encodings]
@@ -74,11 +75,11 @@ class StaticTokeniser:
 
     def _encode_chunk(self, texts: list[str]) -> list[Encoding]:
         if self._plain is None:
-            return _encode_batch(self._tokenizer, texts)
+            return encode_batch(self._tokenizer, texts, add_special_tokens=False)
         lowered = [self._plain.lowered(text) for text in texts]
         rest = [text for text, low in zip(texts, lowered, strict=True) if low is None]
         quick = iter(self._plain.encode([low for low in lowered if low is not None]))
-        slow = iter(_encode_batch(self._tokenizer, rest))
+        slow = iter(encode_batch(self._tokenizer, rest, add_special_tokens=False))
         return [next(slow if low is None else quick) for low in lowered]
 
 
@@ -115,14 +116,7 @@ class _PlainTokeniser:
         return None if any(token in low for token in self._added) else low
 
     def encode(self, texts: list[str]) -> list[Encoding]:
-        return _encode_batch(self._tokenizer, texts)
-
-
-def _encode_batch(tokenizer: Tokenizer, texts: list[str]) -> list[Encoding]:
-    # encode_batch_fast leaves out character offsets; tokenizers has had it since 0.20.
-    encode_batch = getattr(tokenizer, "encode_batch_fast", tokenizer.encode_batch)
-    encodings: list[Encoding] = encode_batch(texts, add_special_tokens=False)
-    return encodings
+        return encode_batch(self._tokenizer, texts, add_special_tokens=False)
 
 
 def _max_characters(vocabulary: dict[str, int], max_tokens: int | None) -> int | None:
@@ -137,19 +131,6 @@ def _unknown_id(settings: dict[str, Any], vocabulary: dict[str, int]) -> int | N
         place = model.get("unk_id")
         return None if place is None else int(place)
     return vocabulary.get(model.get("unk_token") or "")
-
-
-def _chunks(texts: Sequence[str], max_characters: int | None) -> list[tuple[int, int]]:
-    """Bounds of chunks that are short by number and by characters read."""
-    begins, characters = [0], 0
-    for index, text in enumerate(texts):
-        length = len(text) if max_characters is None else min(len(text), max_characters)
-        full = index - begins[-1] == _CHUNK_TEXTS or characters + length > _CHUNK_CHARACTERS
-        if full and index > begins[-1]:
-            begins.append(index)
-            characters = 0
-        characters += length
-    return list(zip(begins, [*begins[1:], len(texts)], strict=True)) if len(texts) else []
 
 
 def _without(

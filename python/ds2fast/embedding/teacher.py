@@ -42,7 +42,10 @@ def compare_with_teacher(
     if len(sample) < NEIGHBOURS + 2:
         return f"a static model; {len(sample)} texts are too few to compare it with its encoder"
     fast = job.run(sample, "fp32").vectors
-    exact = teacher_job(teacher).run(sample, "fp32").vectors
+    try:
+        exact = teacher_job(teacher).run(sample, "fp32").vectors
+    except Ds2fastError as error:  # the model itself runs: only the comparison is lost
+        return f"a static model; it could not be compared with its encoder: {error}"
     return (
         f"a static model; on {len(sample)} of these texts it has "
         f"{neighbour_overlap(exact, fast, NEIGHBOURS):.3f} of the {NEIGHBOURS} nearest neighbours "
@@ -55,12 +58,14 @@ def _find_teacher(static: StaticFiles) -> EncoderFiles | str:
     origin = static.teacher
     if "teacher" not in origin:
         return "what it was distilled from is not known, so that it is compared with nothing"
+    is_missing = f"its encoder {origin['teacher']} is not here to be compared with"
     try:
         teacher = resolve_model(str(origin["teacher"]), offline=True)
+        weights = teacher.weights_sha256()
     except Ds2fastError:
-        teacher = static
+        return is_missing
     if isinstance(teacher, StaticFiles):
-        return f"its encoder {origin['teacher']} is not here to be compared with"
-    if teacher.weights_sha256() != origin.get("weights_sha256"):
+        return is_missing
+    if weights != origin.get("weights_sha256"):
         return f"its encoder {origin['teacher']} has other weights now, and is not compared with"
     return teacher

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,10 +76,17 @@ class Tokeniser:
         Its tokenizer, and the length that the encoder takes.
     cuts : bool
         Whether a text beyond that length is cut there, or falls into pieces of that length.
+
+    Raises
+    ------
+    InputFileError
+        Where the tokenizer cannot be read, or is another model's.
     """
 
     def __init__(self, files: EncoderFiles, *, cuts: bool = True) -> None:
         self._tokenizer = load_tokenizer(files)
+        # Tokens that were added may go beyond: of these, only those that occur in a text matter.
+        check_vocabulary(files, self._tokenizer.get_vocab_size(with_added_tokens=False))
         self._cuts = cuts
         self._pad_id = _pad_id(files, self._tokenizer)
         # What the file says about both is overridden: it often holds the settings of training.
@@ -90,15 +98,14 @@ class Tokeniser:
 
         The tokeniser works in its own threads (`RAYON_NUM_THREADS` bounds them).
         """
-        # encode_batch_fast leaves out character offsets; tokenizers has had it since 0.20.
-        encode_batch = getattr(self._tokenizer, "encode_batch_fast", self._tokenizer.encode_batch)
         ids: list[IdArray] = []
         lengths: list[int] = []
         counts = np.ones(len(texts), np.int64)
         truncated = np.zeros(len(texts), np.bool_)
-        for begin, end in _chunks(texts):
+        for begin, end in text_chunks(map(len, texts), _CHUNK_TEXTS, _CHUNK_CHARACTERS):
             rows: list[list[int]] = []
-            for place, encoding in enumerate(encode_batch(texts[begin:end]), begin):
+            encodings = encode_batch(self._tokenizer, texts[begin:end])
+            for place, encoding in enumerate(encodings, begin):
                 pieces = self._pieces(encoding)
                 counts[place] = len(pieces)
                 truncated[place] = self._cuts and bool(encoding.overflowing)
@@ -117,15 +124,59 @@ class Tokeniser:
         return [first] if self._cuts else [first, *(piece.ids for piece in encoding.overflowing)]
 
 
-def _chunks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    begin = characters = 0
-    for index, text in enumerate(texts):
-        full = index - begin == _CHUNK_TEXTS or characters + len(text) > _CHUNK_CHARACTERS
-        if full and index > begin:
-            yield begin, index
-            begin, characters = index, 0
-        characters += len(text)
-    yield begin, len(texts)
+def text_chunks(
+    lengths: Iterable[int], most_texts: int, most_characters: int
+) -> Iterator[tuple[int, int]]:
+    """Bounds of chunks of texts of so many characters, short by number and by length."""
+    begin = end = characters = 0
+    for length in lengths:
+        full = end - begin == most_texts or characters + length > most_characters
+        if full and end > begin:
+            yield begin, end
+            begin, characters = end, 0
+        end, characters = end + 1, characters + length
+    if end > begin:
+        yield begin, end
+
+
+def encode_batch(
+    tokenizer: Tokenizer, texts: Sequence[str], *, add_special_tokens: bool = True
+) -> list[Encoding]:
+    """Tokens of some texts, without the places of their characters."""
+    # encode_batch_fast leaves these out; tokenizers has had it since 0.20.
+    encode = getattr(tokenizer, "encode_batch_fast", tokenizer.encode_batch)
+    encodings: list[Encoding] = encode(texts, add_special_tokens=add_special_tokens)
+    return encodings
+
+
+def check_vocabulary(files: EncoderFiles, size: int) -> None:
+    """Refuse token ids up to `size` where the encoder has no vectors for them.
+
+    Raises
+    ------
+    InputFileError
+        Where config.json has a smaller vocab_size.
+    """
+    known = files.config.get("vocab_size")
+    if isinstance(known, int) and size > known:
+        raise InputFileError(
+            f"{files.tokenizer}: expected token ids below the vocab_size {known} of "
+            f"{files.config_path}, got {size - 1}; the tokenizer is another model's"
+        )
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """The tokeniser of a tokenizer.json."""
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the tokenizers library raises the bare class
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> InputFileError:
+    return InputFileError(f"{path}: expected a tokenizer, could not read it: {error}")
 
 
 def load_tokenizer(files: EncoderFiles) -> Tokenizer:
@@ -133,9 +184,9 @@ def load_tokenizer(files: EncoderFiles) -> Tokenizer:
     from tokenizers import BertWordPieceTokenizer, Tokenizer
 
     path, settings = files.tokenizer, files.tokenizer_config
+    if path.suffix == ".json":
+        return read_tokenizer(path)
     try:
-        if path.suffix == ".json":
-            return Tokenizer.from_file(str(path))
         words = BertWordPieceTokenizer.from_file(
             str(path),
             lowercase=settings.get("do_lower_case", True),
@@ -144,7 +195,7 @@ def load_tokenizer(files: EncoderFiles) -> Tokenizer:
         )
         return Tokenizer.from_str(words.to_str())
     except Exception as error:  # the tokenizers library raises the bare class
-        raise InputFileError(f"{path}: expected a tokenizer, could not read it: {error}") from error
+        raise _unreadable(path, error) from error
 
 
 def _pad_id(files: EncoderFiles, tokenizer: Tokenizer) -> int:

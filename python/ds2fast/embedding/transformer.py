@@ -11,14 +11,14 @@ from typing import Literal
 import orjson
 
 from ds2fast import _core
-from ds2fast.embedding.architecture import Architecture
+from ds2fast.embedding.architecture import Architecture, parse
 from ds2fast.embedding.batching import plan_batches, plan_runs
 from ds2fast.embedding.cache import GraphCache
 from ds2fast.embedding.checkpoint import EncoderFiles
 from ds2fast.embedding.engine import Backend, Engine, LongText, Precision
 from ds2fast.embedding.native import NativeEncoder
-from ds2fast.embedding.tokenise import Tokeniser, TokenTable
-from ds2fast.embedding.weights import read_weights
+from ds2fast.embedding.tokenise import Tokeniser, TokenTable, check_vocabulary
+from ds2fast.embedding.weights import check_weights, read_weights
 from ds2fast.errors import InputError, InputFileError
 
 NATIVE_VERSION = 1
@@ -54,7 +54,7 @@ class TransformerModel:
     def identity(self) -> dict[str, str | int]:
         """Hashes of the files, and what else they say that vectors depend on."""
         return {
-            "weights": self._weights_hash,
+            "weights": self.files.weights_sha256(),
             "tokenizer": self._tokenizer_hash,
             "pooling": self.files.pooling,
             "most_tokens": self.files.max_tokens,
@@ -68,17 +68,13 @@ class TransformerModel:
 
     def check_tokens(self, tokens: TokenTable) -> None:
         """Raise InputFileError where the tokeniser is another model's."""
-        size = self.files.config.get("vocab_size")
-        largest = int(tokens.ids.max())
-        if isinstance(size, int) and largest >= size:
-            raise InputFileError(
-                f"{self.files.tokenizer}: expected token ids below the vocab_size {size} of "
-                f"{self.files.config_path}, got {largest}; the tokenizer is another model's"
-            )
+        check_vocabulary(self.files, int(tokens.ids.max()) + 1)
 
     def backend(self, wanted: Backend | Literal["auto"]) -> Backend:
         """The encoder of our own for tensors of a supported family, else ONNX Runtime."""
-        is_ours = self.files.architecture is not None and self.files.weights.suffix != ".onnx"
+        if self._has_tensors and self.files.architecture is None:
+            parse(self.files.config, self.files.config_path)  # says what is not supported
+        is_ours = self._has_tensors
         if wanted == "native" and not is_ours:
             raise InputError(
                 "backend: 'native' expects a model of a supported family in safetensors form, got "
@@ -92,6 +88,8 @@ class TransformerModel:
         self, precision: Precision, backend: Backend | Literal["static"]
     ) -> AbstractContextManager[Engine]:
         """Open it in one precision; weights are read when there is a text to run."""
+        if self._has_tensors and self.files.architecture is not None:
+            check_weights(self.files.weights, self.files.architecture)
         return self._open_native(precision) if backend == "native" else self._open_onnx(precision)
 
     @contextmanager
@@ -160,9 +158,10 @@ class TransformerModel:
                 load=encoder,
             )
 
-    @cached_property
-    def _weights_hash(self) -> str:
-        return self.files.weights_sha256()
+    @property
+    def _has_tensors(self) -> bool:
+        """Whether the weights are tensors by name; else they are a graph."""
+        return self.files.weights.suffix != ".onnx"
 
     @cached_property
     def _tokenizer_hash(self) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,7 @@ _TOKEN_TYPES = "embeddings.token_type_embeddings.weight"
 _EMBEDDING_NORM = "embeddings.LayerNorm"
 _RELATIVE_BIAS = "encoder.relative_attention_bias.weight"
 _OLD_NAMES = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+_ANY = -1  # a size that does not matter
 _READABLE = ("BF16", "F16", "F32", "F64")
 
 
@@ -156,7 +158,8 @@ def read_weights(path: Path, architecture: Architecture) -> EncoderWeights:
     Raises
     ------
     InputFileError
-        Where the file cannot be read, or lacks weights, or has them in another shape or format.
+        Where the file cannot be read, or lacks weights, has them in another shape or format, or
+        holds numbers that are not finite.
 
     Examples
     --------
@@ -169,11 +172,25 @@ def read_weights(path: Path, architecture: Architecture) -> EncoderWeights:
     >>> weights.words.shape, len(weights.layers)
     ((30522, 384), 6)
     """
+    with _opened(path, architecture) as reader:
+        return reader.read()
+
+
+def check_weights(path: Path, architecture: Architecture) -> None:
+    """Raise what `read_weights` would of the names, shapes and formats: only the head is read."""
+    with _opened(path, architecture):
+        pass
+
+
+@contextmanager
+def _opened(path: Path, architecture: Architecture) -> Iterator[_Reader]:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="numpy") as file:
-            return _Reader(path, file, architecture).read()
+            yield _Reader(path, file, architecture)
+    except InputFileError:  # an OSError too
+        raise
     except (OSError, SafetensorError) as error:
         raise InputFileError(
             f"{path}: expected weights in safetensors form, could not read them: {error}"
@@ -181,71 +198,55 @@ def read_weights(path: Path, architecture: Architecture) -> EncoderWeights:
 
 
 class _Reader:
-    """An open safetensors file, and what is expected in it."""
+    """An open safetensors file that holds what is expected in it, by its head."""
 
     def __init__(self, path: Path, file: Any, architecture: Architecture) -> None:
         self._path = path
         self._file = file
         self._architecture = architecture
         self._names = _NAMES.get(architecture.family, _BERT_NAMES)
-        self._stored = self._find_names(set(file.keys()))
+        expected = self._expected()
+        self._stored = self._find_names(expected, set(file.keys()))
+        for name, shape in expected.items():
+            self._check(name, shape)
         self._brain_floats: dict[str, FloatArray] | None = None
 
     def read(self) -> EncoderWeights:
-        size, hidden = self._architecture, self._architecture.hidden_size
-        rows = size.position_offset + size.num_positions
+        size = self._architecture
         return EncoderWeights(
-            words=self._tensor(_WORDS, (size.vocab_size, hidden)),
-            positions=self._tensor(_POSITIONS, (rows, hidden))[size.position_offset :],
-            token_type=self._token_type(),
+            words=self._tensor(_WORDS),
+            positions=self._tensor(_POSITIONS)[size.position_offset :],
+            token_type=self._tensor(_TOKEN_TYPES)[0] if size.has_token_types else None,
             embedding_norm=self._norm(_EMBEDDING_NORM),
             layers=tuple(self._layer(number) for number in range(size.num_layers)),
-            relative_bias=self._relative_bias(),
+            relative_bias=self._tensor(_RELATIVE_BIAS) if size.relative_buckets else None,
         )
 
-    def _token_type(self) -> FloatArray | None:
-        if not self._architecture.has_token_types:
-            return None
-        # How many types there are does not matter to a single text, which has type 0.
-        rows = max((1, *self._shape(_TOKEN_TYPES)[:1]))
-        table = self._tensor(_TOKEN_TYPES, (rows, self._architecture.hidden_size))
-        return np.asarray(table[0])
-
-    def _relative_bias(self) -> FloatArray | None:
-        size = self._architecture
-        if not size.relative_buckets:
-            return None
-        return self._tensor(_RELATIVE_BIAS, (size.relative_buckets, size.num_heads))
-
     def _layer(self, number: int) -> Layer:
-        hidden, inner = self._architecture.hidden_size, self._architecture.intermediate_size
         names, home = self._names, f"{self._names.home}.{number}"
         return Layer(
-            query=self._linear(f"{home}.{names.query}", (hidden, hidden)),
-            key=self._linear(f"{home}.{names.key}", (hidden, hidden)),
-            value=self._linear(f"{home}.{names.value}", (hidden, hidden)),
-            attention_output=self._linear(f"{home}.{names.attention_output}", (hidden, hidden)),
+            query=self._linear(f"{home}.{names.query}"),
+            key=self._linear(f"{home}.{names.key}"),
+            value=self._linear(f"{home}.{names.value}"),
+            attention_output=self._linear(f"{home}.{names.attention_output}"),
             attention_norm=self._norm(f"{home}.{names.attention_norm}"),
-            inner=self._linear(f"{home}.{names.inner}", (inner, hidden)),
-            outer=self._linear(f"{home}.{names.outer}", (hidden, inner)),
+            inner=self._linear(f"{home}.{names.inner}"),
+            outer=self._linear(f"{home}.{names.outer}"),
             output_norm=self._norm(f"{home}.{names.output_norm}"),
         )
 
-    def _linear(self, name: str, shape: Shape) -> Linear:
-        return Linear(
-            self._tensor(f"{name}.weight", shape), self._tensor(f"{name}.bias", shape[:1])
-        )
+    def _linear(self, name: str) -> Linear:
+        return Linear(self._tensor(f"{name}.weight"), self._tensor(f"{name}.bias"))
 
     def _norm(self, name: str) -> Norm:
-        shape = (self._architecture.hidden_size,)
-        return Norm(self._tensor(f"{name}.weight", shape), self._tensor(f"{name}.bias", shape))
+        return Norm(self._tensor(f"{name}.weight"), self._tensor(f"{name}.bias"))
 
-    def _find_names(self, present: set[str]) -> dict[str, str]:
+    def _find_names(self, expected: Iterable[str], present: set[str]) -> dict[str, str]:
         """Name under which the file stores each weight."""
         prefix = _PREFIXES[self._architecture.family]
         prefix = prefix if prefix + _WORDS in present else ""
         found, missing = {}, []
-        for name in self._needed():
+        for name in expected:
             candidates = [prefix + name]
             for new, old in _OLD_NAMES.items():
                 if name.endswith(new):
@@ -263,27 +264,38 @@ class _Reader:
             )
         return found
 
-    def _needed(self) -> Iterator[str]:
+    def _expected(self) -> dict[str, Shape]:
+        """Shape of each weight by its name; how many token types there are does not matter."""
+        size, hidden = self._architecture, self._architecture.hidden_size
+        shapes: dict[str, Shape] = {
+            _WORDS: (size.vocab_size, hidden),
+            _POSITIONS: (size.position_offset + size.num_positions, hidden),
+        }
+        if size.has_token_types:  # a single text has type 0
+            shapes[_TOKEN_TYPES] = (_ANY, hidden)
+        if size.relative_buckets:
+            shapes[_RELATIVE_BIAS] = (size.relative_buckets, size.num_heads)
+        parts: dict[str, Shape] = {_EMBEDDING_NORM: (hidden,)}
+        for number in range(size.num_layers):
+            home = f"{self._names.home}.{number}"
+            parts |= {f"{home}.{name}": shape for name, shape in self._expected_layer().items()}
+        for name, shape in parts.items():
+            shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+        return shapes
+
+    def _expected_layer(self) -> dict[str, Shape]:
         names = self._names
-        yield from (_WORDS, _POSITIONS)
-        if self._architecture.has_token_types:
-            yield _TOKEN_TYPES
-        if self._architecture.relative_buckets:
-            yield _RELATIVE_BIAS
-        affine = [_EMBEDDING_NORM]
-        for number in range(self._architecture.num_layers):
-            home = f"{names.home}.{number}"
-            affine += [f"{home}.{names.query}", f"{home}.{names.key}", f"{home}.{names.value}"]
-            affine += [f"{home}.{names.attention_output}", f"{home}.{names.attention_norm}"]
-            affine += [f"{home}.{names.inner}", f"{home}.{names.outer}"]
-            affine += [f"{home}.{names.output_norm}"]
-        for name in affine:
-            yield from (f"{name}.weight", f"{name}.bias")
+        hidden, inner = self._architecture.hidden_size, self._architecture.intermediate_size
+        square = (names.query, names.key, names.value, names.attention_output)
+        return {
+            **dict.fromkeys(square, (hidden, hidden)),
+            names.attention_norm: (hidden,),
+            names.inner: (inner, hidden),
+            names.outer: (hidden, inner),
+            names.output_norm: (hidden,),
+        }
 
-    def _shape(self, name: str) -> Shape:
-        return tuple(self._file.get_slice(self._stored[name]).get_shape())
-
-    def _tensor(self, name: str, shape: Shape) -> FloatArray:
+    def _check(self, name: str, shape: Shape) -> None:
         stored = self._stored[name]
         kept = self._file.get_slice(stored)
         if kept.get_dtype() not in _READABLE:
@@ -291,14 +303,28 @@ class _Reader:
                 f"{self._path}: {stored}: expected one of {', '.join(_READABLE)}, "
                 f"got {kept.get_dtype()}; save the checkpoint in float32"
             )
-        if tuple(kept.get_shape()) != shape:
+        found = tuple(kept.get_shape())
+        if shape[0] == _ANY:
+            shape = (max((1, *found[:1])), *shape[1:])
+        if found != shape:
             raise InputFileError(
-                f"{self._path}: {stored}: expected shape {shape} after config.json, "
-                f"got {tuple(kept.get_shape())}"
+                f"{self._path}: {stored}: expected shape {shape} after config.json, got {found}"
             )
+
+    def _tensor(self, name: str) -> FloatArray:
+        stored = self._stored[name]
+        kept = self._file.get_slice(stored)
         if kept.get_dtype() == "BF16":
-            return self._read_brain_floats()[stored].reshape(shape)
-        return np.ascontiguousarray(self._file.get_tensor(stored), dtype=np.float32)
+            values = self._read_brain_floats()[stored].reshape(kept.get_shape())
+        else:
+            with np.errstate(over="ignore"):  # what is too large for float32 is told below
+                values = np.ascontiguousarray(self._file.get_tensor(stored), dtype=np.float32)
+        if not np.isfinite(values).all():
+            raise InputFileError(
+                f"{self._path}: {stored}: expected finite numbers, got others; the weights are "
+                "damaged"
+            )
+        return values
 
     def _read_brain_floats(self) -> dict[str, FloatArray]:
         """All bfloat16 tensors: NumPy has no such type, so the file's bytes are asked for."""
