@@ -376,6 +376,6 @@ def test_wrong_use_is_told(arguments: list[str], message: str) -> None:
 def test_a_model_that_is_missing_is_not_measured() -> None:
     arguments = ["doctor", "--model", "./nowhere", "--measure", "--rows", "5"]
     result = CliRunner().invoke(program, arguments)
-    assert result.exit_code == 0
+    assert result.exit_code == 1
     assert "nothing there" in result.stdout
     assert "nothing was measured" in result.stderr

@@ -50,7 +50,10 @@ class MadeUp:
         self.runs: list[tuple[Precision, list[str]]] = []
         self._noise = {"fp32": 0.0, **noise}
 
-    def run(self, texts: DistinctTexts, precision: Precision) -> TextVectors:
+    def run(
+        self, texts: DistinctTexts, precision: Precision, *, stage: str = "embedding"
+    ) -> TextVectors:
+        assert stage == f"comparing: {precision}"
         self.runs.append((precision, texts.texts))
         count = len(texts)
         return TextVectors(

@@ -68,8 +68,8 @@ class Embeddings(ShortRepr):
     backend : {"native", "onnxruntime", "static"}
         What the encoder ran in.
     num_run : int
-        Distinct texts that were encoded now, in comparisons of precisions too; the others'
-        vectors were kept from before.
+        Distinct texts that were encoded now, in comparisons too (of precisions, of a static model
+        with its encoder).
     num_kept : int
         Distinct texts that did not run now: their vectors were kept from before.
     notes : tuple of str

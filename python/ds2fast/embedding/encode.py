@@ -70,7 +70,7 @@ def embed(
         Where vectors and graphs are kept: None is `DS2FAST_CACHE_DIR` or the user's cache folder,
         False keeps none.
     progress : bool, callable or None
-        Stages "tokenising" (texts) and "embedding" (tokens).
+        Stages "tokenising" (texts), "comparing: int8" and the like, and "embedding" (tokens).
 
     Returns
     -------

@@ -62,7 +62,7 @@ class Runner(Protocol):
     def backend(self) -> str:
         """What the model runs in."""
 
-    def run(self, texts: DistinctTexts, precision: Precision) -> TextVectors:
+    def run(self, texts: DistinctTexts, precision: Precision, *, stage: str = ...) -> TextVectors:
         """Vectors of texts in one precision."""
 
 
@@ -101,10 +101,10 @@ def choose_precision(
             f"{len(texts)} texts are too few for a comparison of {gate.sample} to save time",
         )
     sample = texts.sample(gate.sample)
-    exact = job.run(sample, "fp32").vectors
+    exact = job.run(sample, "fp32", stage="comparing: fp32").vectors
     refused: list[str] = []
     for precision in candidates:
-        fast = job.run(sample, precision).vectors
+        fast = job.run(sample, precision, stage=f"comparing: {precision}").vectors
         cosine = float(np.einsum("nd,nd->n", exact, fast, dtype=np.float64).mean())
         overlap = neighbour_overlap(exact, fast, NEIGHBOURS)
         found = (

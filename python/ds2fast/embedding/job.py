@@ -74,7 +74,7 @@ class Job:
     place : StorePlace
         Where vectors are kept.
     reporter : Reporter
-        Hears of the stages "tokenising" (texts) and "embedding" (tokens).
+        Hears of the stages "tokenising" (texts) and "embedding" (tokens), or as `run` calls it.
 
     Attributes
     ----------
@@ -101,6 +101,7 @@ class Job:
         self._long_text = long_text
         self._place = place
         self._reporter = reporter
+        self._stage = "embedding"
         self._tokeniser = cache(lambda: model.tokeniser(long_text))
         self._ran: list[HashArray] = []
         self._unkept: dict[Precision, tuple[DistinctTexts, TextVectors]] = {}
@@ -110,8 +111,14 @@ class Job:
         """Distinct texts that ran so far."""
         return len(set().union(*map(split_hashes, self._ran)))
 
-    def run(self, texts: DistinctTexts, precision: Precision) -> TextVectors:
-        """Vectors of texts in one precision; those that ran in it before do not run again."""
+    def run(
+        self, texts: DistinctTexts, precision: Precision, *, stage: str = "embedding"
+    ) -> TextVectors:
+        """Vectors of texts in one precision; those that ran in it before do not run again.
+
+        `stage` is what the reporter hears while they run.
+        """
+        self._stage = stage
         if precision in self._unkept:
             done = self._complete(*self._unkept.pop(precision), texts, precision)
         else:
@@ -138,7 +145,7 @@ class Job:
             self.model.open(precision, self.backend) as engine,
             self._open_store(engine) as store,
         ):
-            run = _Run(self.model, engine, self._tokeniser, texts, self._reporter)
+            run = _Run(self.model, engine, self._tokeniser, texts, self._reporter, self._stage)
             if store is None:
                 done = run.in_batches(run.plan(np.arange(len(texts))))
             else:
@@ -186,12 +193,14 @@ class _Run:
         tokeniser: Callable[[], TextTokeniser],
         texts: DistinctTexts,
         reporter: Reporter,
+        stage: str,
     ) -> None:
         self._model = model
         self._engine = engine
         self._tokeniser = tokeniser
         self._texts = texts
         self._reporter = reporter
+        self._stage = stage
         self._tokens: tuple[IntArray, TokenTable] | None = None
 
     def plan(self, places: IntArray) -> list[IntArray]:
@@ -227,11 +236,11 @@ class _Run:
 
         def report(part: int, parts: int) -> None:
             if part < parts:  # the end is told once, behind the engine
-                self._reporter.update("embedding", done + count * part // parts, total, unit="tok")
+                self._reporter.update(self._stage, done + count * part // parts, total, unit="tok")
 
         report(0, 1)
         pieces = self._engine.encode(table.ids, table.offsets, report)
-        self._reporter.update("embedding", done + count, total, unit="tok")
+        self._reporter.update(self._stage, done + count, total, unit="tok")
         return _join_pieces(pieces, table)
 
     def _tokenise(self, places: IntArray) -> TokenTable:

@@ -41,16 +41,21 @@ def compare_with_teacher(
     sample = texts.sample(gate.sample)
     if len(sample) < NEIGHBOURS + 2:
         return f"a static model; {len(sample)} texts are too few to compare it with its encoder"
-    fast = job.run(sample, "fp32").vectors
+    fast = job.run(sample, "fp32", stage="comparing: static").vectors
     try:
-        exact = teacher_job(teacher).run(sample, "fp32").vectors
+        exact = teacher_job(teacher).run(sample, "fp32", stage="comparing: encoder").vectors
     except Ds2fastError as error:  # the model itself runs: only the comparison is lost
         return f"a static model; it could not be compared with its encoder: {error}"
     return (
         f"a static model; on {len(sample)} of these texts it has "
         f"{neighbour_overlap(exact, fast, NEIGHBOURS):.3f} of the {NEIGHBOURS} nearest neighbours "
-        f"in common with {teacher.name}"
+        f"in common with {teacher.name}{_caveat(static)}"
     )
+
+
+def _caveat(static: StaticFiles) -> str:
+    fitted = static.teacher.get("fitted_texts")
+    return f"; of texts it was fitted to ({fitted}) it keeps more than of others" if fitted else ""
 
 
 def _find_teacher(static: StaticFiles) -> EncoderFiles | str:
