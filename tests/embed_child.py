@@ -70,7 +70,7 @@ def main(settings: dict[str, Any]) -> None:
         print("running", flush=True)
         time.sleep(settings["pause"])
 
-    TransformerModel.open = engines(on_run, settings["rows"])  # type: ignore[method-assign]
+    TransformerModel.open = engines(on_run, settings["rows"])  # type: ignore[method-assign]  # to patch it
     if settings["most_bytes"] is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (settings["most_bytes"],) * 2)
     texts = Path(settings["texts"]).read_text(encoding="utf-8").split("\n")

@@ -26,19 +26,16 @@ from ds2fast.embedding.cache import GraphCache
 from ds2fast.embedding.checkpoint import EncoderFiles
 from ds2fast.embedding.export import build_graph, export_encoder
 from ds2fast.embedding.onnx import OnnxEncoder
-from ds2fast.embedding.optimise import fuse, optimised_key, prepare_graph, quantise
+from ds2fast.embedding.optimise import OnnxPrecision, fuse, optimised_key, prepare_graph, quantise
 from ds2fast.embedding.tokenise import Tokeniser
 from ds2fast.embedding.weights import (
-    EncoderWeights,
-    Layer,
-    Linear,
-    Norm,
     parameter_bytes,
     read_weights,
 )
 from ds2fast.errors import InputError, InputFileError
 from encoder_reference import bucket, reference_encode
 from family_checkpoints import CASES, LAYERS, TEXTS, TOKENS, Case, make_family_checkpoint
+from random_encoders import make_weights, ragged
 
 FIXTURE = Path(__file__).resolve().parent / "data" / "families.npz"
 NO_CACHE = GraphCache(False)
@@ -50,11 +47,6 @@ every_family = pytest.mark.parametrize("family", FAMILIES)
 def checkpoint(folder: Path, case: Case) -> EncoderFiles:
     make_family_checkpoint(folder / "checkpoint", case)
     return resolve_encoder(folder / "checkpoint")
-
-
-def ragged(token_ids: list[list[int]]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    offsets = np.cumsum([0, *(len(ids) for ids in token_ids)])
-    return np.concatenate([np.array(ids, np.int32) for ids in token_ids]), offsets
 
 
 def tokenise(files: EncoderFiles) -> list[list[int]]:
@@ -161,40 +153,12 @@ def random_architecture(rng: np.random.Generator, family: str) -> Architecture:
     )
 
 
-def random_weights(rng: np.random.Generator, size: Architecture) -> EncoderWeights:
-    hidden, inner = size.hidden_size, size.intermediate_size
-
-    def array(*shape: int, spread: float = 1.0) -> npt.NDArray[np.float32]:
-        return rng.normal(0, spread, shape).astype(np.float32)
-
-    def linear(out: int, width: int, spread: float = 1.0) -> Linear:
-        return Linear(array(out, width, spread=spread * width**-0.5), array(out, spread=0.2))
-
-    def norm() -> Norm:
-        return Norm(array(hidden, spread=0.3) + 1, array(hidden, spread=0.3))
-
-    def layer() -> Layer:
-        query, key = linear(hidden, hidden, 1.5), linear(hidden, hidden, 1.5)
-        value, output = linear(hidden, hidden), linear(hidden, hidden)
-        inside, outside = linear(inner, hidden), linear(hidden, inner)
-        return Layer(query, key, value, output, norm(), inside, outside, norm())
-
-    return EncoderWeights(
-        words=array(size.vocab_size, hidden),
-        positions=array(size.num_positions, hidden),
-        token_type=array(hidden) if size.has_token_types else None,
-        embedding_norm=norm(),
-        layers=tuple(layer() for _ in range(size.num_layers)),
-        relative_bias=array(32, size.num_heads) if size.relative_buckets else None,
-    )
-
-
 @every_family
 @pytest.mark.parametrize("seed", range(3))
 def test_random_architectures(family: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     size = random_architecture(rng, family)
-    weights = random_weights(rng, size)
+    weights = make_weights(size, seed)
     lengths = [1, 40, *rng.integers(1, 41, 6)]
     token_ids = [rng.integers(0, size.vocab_size, length).tolist() for length in lengths]
     for pooling in ("mean", "cls"):
@@ -397,11 +361,12 @@ def test_optimising_leaves_no_traces(tmp_path: Path) -> None:
 def test_kept_graphs_are_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = checkpoint(tmp_path, Case("roberta", "cls"))
     cache = GraphCache(tmp_path / "cache")
-    made = {kind: prepare_graph(files, cache, kind) for kind in ("fp32", "int8")}
+    kinds: tuple[OnnxPrecision, ...] = ("fp32", "int8")
+    made = {kind: prepare_graph(files, cache, kind) for kind in kinds}
     assert made["fp32"] != made["int8"]
     monkeypatch.setattr(optimise, "_make", lambda *_: pytest.fail("made again"))
     for kind, graph in made.items():
-        assert prepare_graph(files, cache, kind) == graph  # type: ignore[arg-type]
+        assert prepare_graph(files, cache, kind) == graph
 
 
 def test_key_depends_on_all_that_the_graph_depends_on(

@@ -424,7 +424,7 @@ def test_the_gate_is_passed_on_and_kept(tmp_path: Path) -> None:
             assert "on 12 of these texts" in result.encoder["reason"]
             assert "(at least 0.25)" in result.encoder["reason"]
     with pytest.raises(ds2fast.InputTypeError, match="gate: expected a PrecisionGate, got float"):
-        ds2fast.select(tmp_path / "none.jsonl", n=5, gate=0.9)  # type: ignore[arg-type]
+        ds2fast.select(tmp_path / "none.jsonl", n=5, gate=0.9)  # type: ignore[arg-type]  # the test
 
 
 def test_what_depends_on_earlier_runs_stands_apart_in_the_manifest(tmp_path: Path) -> None:

@@ -4,22 +4,8 @@
 #include <array>
 #include <cstdint>
 
-#if defined(DS2FAST_AVX512_BF16_PEAKS)
-#include <cpuid.h>
-#endif
-
 namespace ds2fast::bench {
 namespace {
-
-#if defined(DS2FAST_AVX512_BF16_PEAKS)
-bool has_avx512_bf16() {
-  unsigned eax = 0;
-  unsigned ebx = 0;
-  unsigned ecx = 0;
-  unsigned edx = 0;
-  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & (1U << 5)) != 0;
-}
-#endif
 
 PeakLoops peaks_of(simd::Level level) {
   switch (level) {
@@ -62,7 +48,7 @@ std::vector<PeakLoop> available_peaks() {
     has_avx512 = has_avx512 || level == simd::Level::kAvx512;
   }
 #if defined(DS2FAST_AVX512_BF16_PEAKS)
-  if (has_avx512 && has_avx512_bf16()) {
+  if (has_avx512 && simd::has_avx512_bf16()) {
     append(peaks, avx512_bf16_peaks());
   }
 #else

@@ -10,7 +10,7 @@ from typing import Any
 from ds2fast.embedding import encoder_info, hub
 from ds2fast.embedding.encode import open_model
 from ds2fast.embedding.gate import faster_precisions
-from ds2fast.embedding.models import _is_path, resolve_model
+from ds2fast.embedding.models import is_path, resolve_model
 from ds2fast.errors import Ds2fastError, ModelNotFoundError
 
 _FOLDER_PREFIX = "models--"  # of a repository in the hub's cache
@@ -19,7 +19,7 @@ _FOLDER_PREFIX = "models--"  # of a repository in the hub's cache
 def examine_model(model: str) -> dict[str, Any]:
     """A model's identity and what it would run in; or why it cannot be used."""
     try:
-        if not _is_path(model, model):
+        if not is_path(model, model):
             _require_cached(model)
         info = asdict(encoder_info(model))  # all is here: nothing is downloaded
         backend = open_model(resolve_model(model, offline=True), False, 1).backend("auto")

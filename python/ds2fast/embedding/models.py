@@ -93,7 +93,7 @@ def resolve_model(
     With `offline` the network is not asked, and what is not here is a ModelNotFoundError.
     """
     name = _check_name(model)
-    if _is_path(model, name):
+    if is_path(model, name):
         return _read_model(_require_directory(name), name)
     cached = hub.find_cached(name)
     if cached is not None:
@@ -169,7 +169,8 @@ def _check_name(model: str | os.PathLike[str]) -> str:
     return name
 
 
-def _is_path(model: str | os.PathLike[str], name: str) -> bool:
+def is_path(model: str | os.PathLike[str], name: str) -> bool:
+    """Whether a model's name stands for a directory, not for an id of the hub."""
     return not isinstance(model, str) or name.startswith((".", "/", "~")) or Path(name).exists()
 
 

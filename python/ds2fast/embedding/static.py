@@ -330,7 +330,7 @@ def _read_tensors(files: StaticFiles) -> dict[str, npt.NDArray[Any]]:
     expected = {files.tensor: (2, _READABLE), "weights": (1, _READABLE), "mapping": (1, _INTEGERS)}
     try:
         with safe_open(files.weights, framework="numpy") as file:
-            found = [name for name in expected if name in file.keys()]  # noqa: SIM118
+            found = [name for name in expected if name in file.keys()]  # noqa: SIM118  # the file is no mapping
             for name in found:
                 _check_tensor(files.weights, name, file.get_slice(name), *expected[name])
             tensors = {name: file.get_tensor(name) for name in found}

@@ -117,7 +117,7 @@ class VectorStore:
             self._note(f"vectors in {self.folder} are used, new ones are not kept: {refusal}")
         try:
             self._open()
-        except BaseException:
+        except BaseException:  # also Ctrl-C: the lock is given back
             self.close()
             raise
 

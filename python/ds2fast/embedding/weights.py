@@ -331,6 +331,7 @@ class _Reader:
         from safetensors import deserialize
 
         if self._brain_floats is None:
+            # safetensors tells no types of it.
             tensors: Any = deserialize(self._path.read_bytes())  # type: ignore[no-untyped-call]
             self._brain_floats = {
                 name: _from_brain_floats(tensor["data"])

@@ -1,23 +1,8 @@
 #include "simd/encoder_kernels.hpp"
 #include "simd/level.hpp"
 
-#if defined(DS2FAST_AVX512_BF16_UNIT)
-#include <cpuid.h>
-#endif
-
 namespace ds2fast::simd {
 namespace {
-
-#if defined(DS2FAST_AVX512_BF16_UNIT)
-// Asked by CPUID: not every compiler that has these instructions has a name for the question.
-bool has_avx512_bf16() {
-  unsigned eax = 0;
-  unsigned ebx = 0;
-  unsigned ecx = 0;
-  unsigned edx = 0;
-  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & (1U << 5)) != 0;
-}
-#endif
 
 #ifdef DS2FAST_X86_UNITS
 EncoderKernels avx512_with_bf16() {

@@ -24,12 +24,17 @@ bool has_f16c() {
   return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & (1U << 29)) != 0;
 }
 
-[[maybe_unused]] bool has_avx_vnni() {
+/// A bit of EAX of leaf 7, subleaf 1.
+bool has_leaf_7_1(unsigned bit) {
   unsigned eax = 0;
   unsigned ebx = 0;
   unsigned ecx = 0;
   unsigned edx = 0;
-  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & (1U << 4)) != 0;
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & (1U << bit)) != 0;
+}
+
+[[maybe_unused]] bool has_avx_vnni() {
+  return has_leaf_7_1(4);
 }
 #endif
 
@@ -68,6 +73,14 @@ bool has_f16c() {
 #endif
 
 }  // namespace
+
+bool has_avx512_bf16() {
+#if defined(DS2FAST_X86_UNITS)
+  return has_leaf_7_1(5);
+#else
+  return false;
+#endif
+}
 
 const char* name(Level level) {
   switch (level) {

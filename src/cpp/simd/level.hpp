@@ -23,6 +23,10 @@ const char* name(Level level);
 /// Levels that this build has kernels for and that the processor and the operating system both run.
 std::vector<Level> available_levels();
 
+/// Whether the processor adds products of bfloat16 to AVX-512; to be asked only where a level of
+/// AVX-512 is available.
+bool has_avx512_bf16();
+
 /// DS2FAST_SIMD names a level that is unknown or cannot run here.
 class UnknownLevel : public std::invalid_argument {
  public:
