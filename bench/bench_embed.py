@@ -130,7 +130,12 @@ def planted_levels(arguments: argparse.Namespace) -> IntArray:
     """Ratings of the timed rows: planted on the data's own vectors, so by none of the ways."""
     data = arguments.shared / "data"
     vectors = load_embeddings(data / "instructions.minilm.f16.npy")[: arguments.rows]
-    levels = load_plant(data / "plant.py").plant(vectors, "cluster", "ordinal", 0.3, 0)[1]
+    try:
+        levels = load_plant(data / "plant.py").plant(vectors, "cluster", "ordinal", 0.3, 0)[1]
+    except ModuleNotFoundError as error:
+        raise SystemExit(
+            f"expected {error.name} beside ds2fast, to plant ratings, got none"
+        ) from error
     return np.asarray(levels, np.int64)
 
 

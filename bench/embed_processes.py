@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ import numpy as np
 from ds2fast.results import FloatArray
 from embed_models import MODELS
 from embed_ways import WAYS, Job
-from knn_processes import RunFailedError, describe_end, environment_of, pinned_to
+from knn_processes import environment_of, figures_in, pinned_to, run_process
 
 DISTILLED = "static"
 """The one model that is ours: made anew each time, by our interpreter, and its seconds told."""
@@ -105,7 +104,7 @@ class Runner:
         python = sys.executable if WAYS[way].ours else self.rival_python
         command = [python, str(_HERE / "embed_ways.py"), json.dumps(asdict(job))]
         said = self._run(command, threads)
-        return Run(**json.loads(said.splitlines()[-1]))
+        return Run(**figures_in(said))
 
     def vectors(self, way: str) -> FloatArray:
         """What its latest run wrote."""
@@ -116,24 +115,8 @@ class Runner:
         return self.work / f"{way}.npy"
 
     def _run(self, command: list[str], threads: int) -> str:
-        environment = environment_for(os.environ, threads)
-        try:
-            with pinned_to(threads):
-                ended = subprocess.run(
-                    command,
-                    env=environment,
-                    capture_output=True,
-                    text=True,
-                    timeout=self.limit_seconds,
-                    check=False,
-                )
-        except subprocess.TimeoutExpired as error:
-            raise RunFailedError(f"took more than {self.limit_seconds:g} s") from error
-        except OSError as error:
-            raise RunFailedError(f"{command[0]}: {error.strerror}") from error
-        if ended.returncode != 0:
-            raise RunFailedError(describe_end(ended.returncode, ended.stderr))
-        return ended.stdout
+        with pinned_to(threads):
+            return run_process(command, environment_for(os.environ, threads), self.limit_seconds)
 
 
 def environment_for(given: Mapping[str, str], threads: int) -> dict[str, str]:

@@ -111,7 +111,7 @@ class Bench:
         simd = self.simd if way == OURS else None
         environment = environment_of(os.environ, self.threads, simd)
         with pinned_to(self.threads):
-            return _run(command, environment, self.limit_seconds)
+            return figures_in(run_process(command, environment, self.limit_seconds))
 
     def _judge(self, way: str) -> Verdict:
         found = np.load(self.files / "ids.npy", mmap_mode="r")
@@ -168,8 +168,8 @@ def _core_of(cpu: int) -> str:
         return str(cpu)
 
 
-def _run(command: list[str], environment: dict[str, str], limit_seconds: float) -> dict[str, Any]:
-    """The figures that the process prints as its last line."""
+def run_process(command: list[str], environment: dict[str, str], limit_seconds: float) -> str:
+    """What the process prints; RunFailedError where it ends badly, not in time or not at all."""
     try:
         ended = subprocess.run(
             command,
@@ -181,9 +181,16 @@ def _run(command: list[str], environment: dict[str, str], limit_seconds: float) 
         )
     except subprocess.TimeoutExpired as error:
         raise RunFailedError(f"took more than {limit_seconds:g} s") from error
+    except OSError as error:
+        raise RunFailedError(f"{command[0]}: {error.strerror}") from error
     if ended.returncode != 0:
         raise RunFailedError(describe_end(ended.returncode, ended.stderr))
-    figures: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    return ended.stdout
+
+
+def figures_in(output: str) -> dict[str, Any]:
+    """The figures that a process printed as its last line."""
+    figures: dict[str, Any] = json.loads(output.splitlines()[-1])
     return figures
 
 

@@ -291,6 +291,6 @@ def test_a_reference_that_fails_ends_everything(
 
 
 def test_a_model_that_cannot_be_made_leaves_nothing_behind(runner: Any) -> None:
-    with pytest.raises(processes.RunFailedError):
+    with pytest.raises(bench_embed.RunFailedError):
         runner.make("onnx", 1)  # the stand-in has no exporter
     assert list(runner.models.iterdir()) == []
