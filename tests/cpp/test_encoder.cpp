@@ -100,8 +100,9 @@ struct Product {
 /// The rows, with what must not matter in the rest of their last block.
 AlignedArray<float> with_rest(const std::vector<float>& values, std::size_t rows,
                               std::size_t depth) {
-  AlignedArray<float> memory(round_up_to(rows, kBlockRows) * depth);
-  std::fill(memory.data(), memory.data() + memory.size(), NAN);
+  const std::size_t size = round_up_to(rows, kBlockRows) * depth;
+  auto memory = AlignedArray<float>::unset(size);
+  std::fill(memory.data(), memory.data() + size, NAN);
   std::copy(values.begin(), values.end(), memory.data());
   return memory;
 }
@@ -556,8 +557,9 @@ struct Text {
   const float* value(std::size_t j) const { return query(j) + 2 * depth; }
 
   std::vector<float> attend(simd::Level level) const {
-    AlignedArray<float> room(simd::attention_room(length, depth));
-    std::fill(room.data(), room.data() + room.size(), NAN);  // as a text before may leave it
+    const std::size_t size = simd::attention_room(length, depth);
+    auto room = AlignedArray<float>::unset(size);
+    std::fill(room.data(), room.data() + size, NAN);  // as a text before may leave it
     std::vector<float> output((length + kBlockRows) * (depth + 16), 7.0F);
     const float* origin = distances.empty() ? nullptr : distances.data() + length - 1;
     simd::encoder_kernels(level).attend(

@@ -12,7 +12,7 @@ LinearLayer::LinearLayer(const Arithmetic& arithmetic, MatrixView<const float> w
                          VectorView<const float> biases)
     : arithmetic_(arithmetic), columns_(weights.rows), depth_(weights.cols) {
   const std::size_t padded = round_up_to(columns_, kPanelColumns);
-  panels_ = AlignedArray<std::byte>(padded * depth_ * arithmetic.value_size);
+  panels_ = AlignedArray<std::byte>::zeros(padded * depth_ * arithmetic.value_size);
   biases_.assign(padded, 0.0F);
   std::copy(biases.begin(), biases.end(), biases_.begin());
   scales_.assign(padded, 0.0F);

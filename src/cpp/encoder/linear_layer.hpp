@@ -14,7 +14,9 @@ namespace ds2fast::encoder {
 class PreparedRoom {
  public:
   PreparedRoom(std::size_t rows, std::size_t depth)
-      : values_(rows * depth * sizeof(float)), scales_(rows), zeros_(rows) {}
+      : values_(AlignedArray<std::byte>::zeros(rows * depth * sizeof(float))),
+        scales_(AlignedArray<float>::zeros(rows)),
+        zeros_(AlignedArray<std::int32_t>::zeros(rows)) {}
 
   simd::PreparedRows view() const { return {values_.data(), scales_.data(), zeros_.data()}; }
 
@@ -31,9 +33,7 @@ class LinearLayer {
   LinearLayer(const Arithmetic& arithmetic, MatrixView<const float> weights,
               VectorView<const float> biases);
 
-  std::size_t columns() const { return columns_; }
-
-  /// output = finish(rows W^T + b), an output row every columns() values. `rows` has memory for
+  /// output = finish(rows W^T + b), an output row behind the other. `rows` has memory for
   /// whole blocks of simd::kBlockRows.
   void apply(float* rows, std::size_t num_rows, const PreparedRoom& room, simd::Finish finish,
              float* output) const;

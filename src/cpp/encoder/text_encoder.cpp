@@ -102,22 +102,24 @@ class TextEncoder::LayerMonitor final : public Monitor {
 
 /// The activations of a batch, reused by all batches of a worker.
 struct TextEncoder::Room {
+  using Floats = AlignedArray<float>;
+
   Room(const TextEncoder& encoder, std::size_t tokens, std::size_t longest)
       : rows(tokens + kBlockRows),  // blocks of queries and of rows reach over the end
-        hidden(rows * encoder.width_),
-        projections(rows * 3 * encoder.heads_width_),
-        context(rows * encoder.heads_width_),
-        inner(kInnerRows * encoder.inner_width_),
-        attention(simd::attention_room(longest, encoder.head_width_)),
+        hidden(Floats::zeros(rows * encoder.width_)),
+        projections(Floats::zeros(rows * 3 * encoder.heads_width_)),
+        context(Floats::zeros(rows * encoder.heads_width_)),
+        inner(Floats::zeros(kInnerRows * encoder.inner_width_)),
+        attention(Floats::zeros(simd::attention_room(longest, encoder.head_width_))),
         prepared(rows, std::max(encoder.width_, encoder.heads_width_)),
         prepared_inner(kInnerRows, encoder.inner_width_) {}
 
   std::size_t rows;
-  AlignedArray<float> hidden;
-  AlignedArray<float> projections;
-  AlignedArray<float> context;
-  AlignedArray<float> inner;
-  AlignedArray<float> attention;
+  Floats hidden;
+  Floats projections;
+  Floats context;
+  Floats inner;
+  Floats attention;
   PreparedRoom prepared;
   PreparedRoom prepared_inner;
 };

@@ -143,10 +143,10 @@ QuantisedRows::QuantisedRows(const RowSource& rows, VectorView<const double> nor
   const simd::KernelTable& kernels = rows.kernels();
   const simd::CodeFormat format = kernels.codes.format;
   const std::size_t padded = round_up_to(order.size, simd::kPanelRows);
-  codes_.reset(new (kLine) std::int8_t[padded * depth_]);
+  codes_ = AlignedArray<std::int8_t>::unset(padded * depth_);
   // Rows that fill up the last panel are all zeros.
   const std::size_t last_panel = (padded - simd::kPanelRows) * depth_;
-  std::memset(codes_.get() + last_panel, 0, simd::kPanelRows * depth_);
+  std::memset(codes_.data() + last_panel, 0, simd::kPanelRows * depth_);
   code_sums_.resize(padded);
   scales_.resize(padded);
   offsets_.resize(padded);
@@ -166,7 +166,7 @@ QuantisedRows::QuantisedRows(const RowSource& rows, VectorView<const double> nor
     }
     const Code code = quantise(centred, static_cast<float>(format.largest), codes.data());
     place_codes(codes.data(), depth_, format.group,
-                codes_.get() + place / simd::kPanelRows * simd::kPanelRows * depth_ +
+                codes_.data() + place / simd::kPanelRows * simd::kPanelRows * depth_ +
                     place % simd::kPanelRows * format.group);
     code_sums_[place] = code.sum;
     scales_[place] = code.scale;

@@ -2,10 +2,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <new>
 #include <vector>
 
+#include "core/aligned_array.hpp"
 #include "core/matrix_view.hpp"
 #include "core/monitor.hpp"
 #include "knn/row_source.hpp"
@@ -26,7 +25,7 @@ class QuantisedRows {
 
   std::size_t depth() const { return depth_; }
   const std::int8_t* panel(std::size_t index) const {
-    return codes_.get() + index * simd::kPanelRows * depth_;
+    return codes_.data() + index * simd::kPanelRows * depth_;
   }
   const std::int32_t* code_sums(std::size_t panel) const {
     return code_sums_.data() + panel * simd::kPanelRows;
@@ -39,12 +38,7 @@ class QuantisedRows {
 
  private:
   std::size_t depth_;  ///< of the codes: that of the rows, rounded up to whole groups
-  struct FreeLines {
-    void operator()(std::int8_t* lines) const { operator delete[](lines, kLine); }
-  };
-  static constexpr std::align_val_t kLine{64};  ///< a vector across two lines is read twice
-
-  std::unique_ptr<std::int8_t[], FreeLines> codes_;
+  AlignedArray<std::int8_t> codes_;
   std::vector<std::int32_t> code_sums_;
   std::vector<float> scales_;
   std::vector<float> offsets_;
