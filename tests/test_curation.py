@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 import ds2fast.curation
 from ds2fast import _core, reference
-from ds2fast.curation import curate_scores, error_rates
+from ds2fast.curation import curate_scores
+from ds2fast.simifeat import error_rates
 from ds2fast.errors import InputError, InputTypeError
 from ds2fast.graph import KnnGraph
 from ds2fast.results import Curation, DoubleArray, IntArray, TransitionEstimate

@@ -75,7 +75,7 @@ def test_reals_are_cut_into_six_equal_parts() -> None:
     assert mapped.num_levels == 6
     assert mapped.mapping == (
         "real scores 0.5..599.5 mapped to 0..5: cut at quantiles, "
-        "above 99.5, 199.5, 299.5, 399.5, 499.5"
+        "above 99.5, 199.5, 299.5, 399.5, 499.5 (100, 100, 100, 100, 100, 100 rows in levels 0..5)"
     )
 
 
@@ -102,12 +102,101 @@ def test_errors_name_the_place_of_the_row(scores: list[Any], num_levels: int | N
 def test_few_distinct_reals_are_levels_of_their_own() -> None:
     mapped = map_scores([0.5] * 98 + [0.25, 1.0])
     assert mapped.levels.tolist() == [1] * 98 + [0, 2]
-    assert mapped.mapping == "real scores 0.25..1 mapped to 0..2: each value a level of its own"
+    assert mapped.mapping == (
+        "real scores 0.25..1 mapped to 0..2: each value a level of its own "
+        "(1, 98, 1 rows in levels 0..2)"
+    )
+    assert mapped.values is None  # no level holds two scores to tell apart
 
 
 def test_reals_with_most_rows_at_the_highest_value() -> None:
     mapped = map_scores([0.1, 0.2, 0.3, 0.4, 0.5, 0.6] + [1.0] * 94)
     assert mapped.levels.tolist() == [0] * 6 + [1] * 94
+    assert mapped.mapping.endswith(
+        "(6, 94 rows in levels 0..1); equal scores share a level: 2 levels in place of 6, "
+        "94% of the rated rows in level 1; edges= (--edges) cuts elsewhere"
+    )
+
+
+def test_uneven_quantiles_are_told_of() -> None:
+    # Cuts fall on ranks 17, 34, 50, 67 and 84 of the 100 rows; ranks 31 to 70 share a score, so
+    # three cuts are one and all rows of ranks 18 to 70 are in one level.
+    scores = np.concatenate([np.arange(30) / 100, np.full(40, 0.5), 0.6 + np.arange(30) / 100])
+    mapped = map_scores(scores)
+    assert mapped.mapping.endswith(
+        "4 levels in place of 6, 53% of the rated rows in level 1; edges= (--edges) cuts elsewhere"
+    )
+    assert np.bincount(mapped.levels).tolist() == [17, 53, 14, 16]
+
+
+def test_a_level_has_the_edges_at_or_below_the_score() -> None:
+    mapped = map_scores([0.0, 0.5, 0.49, 3.0, None, 2.0, 7.5], edges=[0.5, 2, 3, 9])
+    assert mapped.levels.tolist() == [0, 1, 0, 3, -1, 2, 3]
+    assert mapped.num_levels == 5  # the fifth stays empty
+    assert mapped.mapping == (
+        "scores 0..7.5 mapped to 0..4: cut at edges, from 0.5, 2, 3, 9 upwards "
+        "(2, 1, 1, 2, 0 rows in levels 0..4); 1 row unrated"
+    )
+
+
+@given(
+    st.lists(st.integers(-9, 9), min_size=1, max_size=6, unique=True).map(sorted),
+    st.lists(st.integers(-20, 20), min_size=1, max_size=30),
+)
+def test_edges_are_counted(edges: list[int], scores: list[int]) -> None:
+    scores = [*(score for score in scores if score != -1), -30, 30]  # below and above every edge
+    mapped = map_scores(scores, edges=edges)
+    assert mapped.levels.tolist() == [sum(edge <= score for edge in edges) for score in scores]
+    assert mapped.num_levels == len(edges) + 1
+
+
+def test_the_score_is_kept_where_levels_are_cuts() -> None:
+    mapped = map_scores([-2.5, -1, None, -0.5, -0.25], edges=[-1.5, -0.4])
+    np.testing.assert_array_equal(mapped.levels, [0, -1, -1, 1, 2])
+    assert mapped.values is None  # every level holds one score
+    mapped = map_scores([-2.5, -1, None, -0.5, -0.25], edges=[-0.6])
+    assert mapped.values is not None
+    np.testing.assert_array_equal(mapped.values, [-2.5, np.nan, np.nan, -0.5, -0.25])
+    assert mapped.mapping.endswith(
+        "2 rows unrated, 1 of them for a score of just -1, which means unrated"
+    )
+    by_quantiles = map_scores([0.5, *range(60)])
+    np.testing.assert_array_equal(by_quantiles.values, [0.5, *range(60)])
+    assert map_scores(np.arange(60)).values is not None  # too long a range for a scale
+
+
+@pytest.mark.parametrize(
+    ("scores", "num_levels"), [([1, 10, 5], None), (list(range(64)), 64), ([0, 5, 3], None)]
+)
+def test_whole_levels_keep_no_score(scores: list[int], num_levels: int | None) -> None:
+    assert map_scores(scores, num_levels=num_levels).values is None
+
+
+@pytest.mark.parametrize(
+    ("edges", "message"),
+    [
+        ([], r"expected 1 to 63 cut points in one row, got shape \(0,\)"),
+        ([[1, 2]], r"expected 1 to 63 cut points in one row, got shape \(1, 2\)"),
+        (range(64), r"expected 1 to 63 cut points in one row, got shape \(64,\)"),
+        ([2, 1], r"each above the last, got \[2\.0, 1\.0\]"),
+        ([1, 1], r"each above the last"),
+        ([1, np.nan], r"expected finite cut points"),
+        ([1, np.inf], r"expected finite cut points"),
+    ],
+)
+def test_bad_edges(edges: Any, message: str) -> None:
+    with pytest.raises(InputError, match=rf"^edges: .*{message}"):
+        map_scores([0, 1, 2], edges=edges)
+
+
+def test_edges_beside_num_levels() -> None:
+    assert map_scores([0, 1, 2], edges=[0.5, 1.5], num_levels=3).levels.tolist() == [0, 1, 2]
+    with pytest.raises(InputError, match=r"^edges: expected num_levels - 1 = 3 cut points, got 2"):
+        map_scores([0, 1, 2], edges=[0.5, 1.5], num_levels=4)
+    with pytest.raises(InputTypeError, match="edges: expected an array of real numbers"):
+        map_scores([0, 1, 2], edges=["low"])
+    with pytest.raises(InputError, match=r"at least two levels .* cut at edges, from 7 upwards"):
+        map_scores([0, 1, 2], edges=[7])
 
 
 @given(st.lists(st.floats(0, 100).map(lambda x: round(x, 1)), min_size=2))

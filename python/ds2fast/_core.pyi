@@ -9,6 +9,7 @@ DoubleArray = npt.NDArray[np.float64]
 LevelArray = npt.NDArray[np.int8]
 IdArray = npt.NDArray[np.int32]
 IntArray = npt.NDArray[np.int64]
+BinArray = npt.NDArray[np.uint8]
 Report = Callable[[int, int], None]
 
 __version__: str
@@ -72,7 +73,81 @@ def solve_em(
 def solve_moments(
     counts: IntArray, progress: Report | None = None
 ) -> tuple[DoubleArray, DoubleArray, int, bool]: ...
+def solve_panel(
+    patterns: LevelArray,
+    counts: DoubleArray,
+    gold: IdArray,
+    num_levels: int,
+    progress: Report | None = None,
+) -> tuple[DoubleArray, DoubleArray, float, int, bool]: ...
+def refine_panel(
+    patterns: LevelArray,
+    counts: DoubleArray,
+    gold: IdArray,
+    matrices: DoubleArray,
+    prior: DoubleArray,
+    progress: Report | None = None,
+) -> tuple[DoubleArray, DoubleArray, float, int, bool]: ...
 def moment_loss(counts: IntArray, transition: DoubleArray, prior: DoubleArray) -> float: ...
+def independent_neighbours(
+    levels: LevelArray,
+    indices: IdArray,
+    similarities: FloatArray,
+    width: int,
+    threads: int,
+    progress: Report | None = None,
+) -> tuple[IdArray, FloatArray, BinArray]: ...
+def sharing_counts(
+    levels: LevelArray,
+    ids: IdArray,
+    bins: BinArray,
+    is_copy: BinArray,
+    num_levels: int,
+    num_bins: int,
+    threads: int,
+    progress: Report | None = None,
+) -> IntArray: ...
+def pair_counts(
+    levels: LevelArray,
+    ids: IdArray,
+    bins: BinArray,
+    is_copy: BinArray,
+    num_levels: int,
+    num_bins: int,
+    threads: int,
+    progress: Report | None = None,
+) -> IntArray: ...
+def solve_sharing(
+    counts: IntArray,
+    shown: IdArray,
+    pattern_weights: DoubleArray,
+    gold: IdArray,
+    num_rows: float,
+    fit_own: bool,
+    progress: Report | None = None,
+) -> tuple[DoubleArray, DoubleArray, float, DoubleArray, float, int, bool]: ...
+def resample_sharing(
+    levels: LevelArray,
+    ids: IdArray,
+    bins: BinArray,
+    is_copy: BinArray,
+    num_bins: int,
+    transition: DoubleArray,
+    prior: DoubleArray,
+    own: float,
+    shares: DoubleArray,
+    shown: IdArray,
+    pattern_weights: DoubleArray,
+    gold: IdArray,
+    fit_own: bool,
+    resamples: int,
+    seed: int,
+    threads: int,
+    progress: Report | None = None,
+) -> tuple[DoubleArray, DoubleArray, DoubleArray]: ...
+def solve_alpha(
+    counts: IntArray, emission: DoubleArray, transition: DoubleArray, prior: DoubleArray
+) -> DoubleArray: ...
 def simifeat_votes(
     levels: LevelArray,
     indices: IdArray,
@@ -84,6 +159,26 @@ def simifeat_votes(
     threads: int,
     progress: Report | None = None,
 ) -> tuple[IdArray, IdArray, IdArray]: ...
+def neighbour_beliefs(
+    codes: IdArray,
+    ids: IdArray,
+    bins: BinArray,
+    messages: DoubleArray,
+    prior: DoubleArray,
+    threads: int,
+    progress: Report | None = None,
+) -> DoubleArray: ...
+def fit_weights(
+    codes: IdArray,
+    ids: IdArray,
+    bins: BinArray,
+    messages: DoubleArray,
+    prior: DoubleArray,
+    emission: DoubleArray,
+    rows: IdArray,
+    threads: int,
+    progress: Report | None = None,
+) -> tuple[DoubleArray, float, int]: ...
 def gather_mean(
     table: FloatArray,
     row_of_token: IdArray,

@@ -22,6 +22,14 @@ def as_count(value: SupportsIndex, name: str, *, minimum: int = 1) -> int:
     return count
 
 
+def in_range(value: SupportsIndex, name: str, minimum: int, maximum: int) -> int:
+    """`value` as an integer from `minimum` to `maximum`; bools and floats are refused."""
+    count = as_count(value, name, minimum=minimum)
+    if count > maximum:
+        raise InputError(f"{name}: expected {minimum} to {maximum}, got {count}")
+    return count
+
+
 def as_integer(value: SupportsIndex, name: str) -> int:
     """`value` as an integer; bools and floats are refused."""
     if isinstance(value, bool | np.bool_):

@@ -18,6 +18,9 @@ MAX_LEVELS = 64
 UNRATED = -1
 """The level of a row without a score."""
 
+MAX_SEED = 2**64 - 1
+MAX_RATERS = 64
+
 
 def check_scores(scores: npt.ArrayLike, num_rows: int) -> IntArray:
     """`scores` as (N,) int64 with −1 for unrated rows (None, NaN, −1), at least one of them rated.
@@ -36,26 +39,114 @@ def check_scores(scores: npt.ArrayLike, num_rows: int) -> IntArray:
             f"scores: expected shape ({num_rows},), one score a row of the graph, "
             f"got {values.shape}"
         )
-    if np.issubdtype(values.dtype, np.floating):
-        values = np.where(np.isnan(values), UNRATED, values)
-        _refuse_scores(values, np.floor(values) != values, "whole numbers (or NaN for unrated)")
-    _refuse_scores(
-        values,
-        (values < UNRATED) | (values >= MAX_LEVELS),
-        f"levels 0 to {MAX_LEVELS - 1} (or −1 for unrated)",
-    )
-    levels = values.astype(np.int64)
-    if not (levels >= 0).any():
-        raise InputError(f"scores: expected rated rows, got {num_rows} unrated ones")
+    levels = _as_levels(values, "scores", MAX_LEVELS)
+    _refuse_none_rated(levels)
     return levels
 
 
-def _refuse_scores(values: npt.NDArray[Any], bad: BoolArray, expected: str) -> None:
-    if bad.any():
-        row = int(bad.argmax())
+def check_ratings(scores: npt.ArrayLike, num_rows: int | None) -> IntArray:
+    """`scores` as (N, R) int64, one column a rater; one of shape (N,) becomes (N, 1).
+
+    Errors are those of `check_scores`; `num_rows` None takes any number of rows.
+    """
+    values = as_numbers(scores, "scores", nulls=True)
+    if values.ndim not in {1, 2} or (num_rows is not None and len(values) != num_rows):
+        rows = "N" if num_rows is None else str(num_rows)
         raise InputError(
-            f"scores: expected {expected}; row {row} holds {values[row]} "
-            f"({int(bad.sum())} such rows in all)"
+            f"scores: expected shape ({rows},), one score a row"
+            f"{'' if num_rows is None else ' of the graph'}, or ({rows}, R) of R raters, "
+            f"got {values.shape}"
+        )
+    if values.ndim == 2 and not 1 <= values.shape[1] <= MAX_RATERS:
+        raise InputError(f"scores: expected 1 to {MAX_RATERS} raters, got shape {values.shape}")
+    levels = _as_levels(values.reshape(len(values), -1), "scores", MAX_LEVELS)
+    _refuse_none_rated(levels)
+    return levels
+
+
+def check_repeats(
+    repeats: npt.ArrayLike | None, ratings: IntArray, num_levels: int
+) -> IntArray | None:
+    """Further ratings as (N, M) int64, −1 where there are none; None where no row has any.
+
+    Raises
+    ------
+    InputTypeError
+        Words, bools or complex numbers.
+    InputError
+        Another number of rows, a value that is no level, or a further rating of an unrated row.
+    """
+    if repeats is None:
+        return None
+    values = as_numbers(repeats, "repeats", nulls=True)
+    if values.ndim not in {1, 2} or len(values) != len(ratings):
+        raise InputError(
+            f"repeats: expected shape ({len(ratings)}, M), M further ratings a row, "
+            f"got {values.shape}"
+        )
+    levels = _as_levels(values.reshape(len(values), -1), "repeats", num_levels)
+    bad = (levels >= 0).any(axis=1) & (ratings < 0).all(axis=1)
+    if bad.any():
+        raise InputError(
+            f"repeats: expected further ratings of rated rows only; row {int(bad.argmax())} has "
+            "one and no score"
+        )
+    return levels if (levels >= 0).any() else None
+
+
+def check_gold(
+    gold: npt.ArrayLike | None, ratings: IntArray, num_levels: int
+) -> IntArray | None:
+    """True levels as (N,) int64, −1 where they are not known; None where none is.
+
+    Raises
+    ------
+    InputTypeError
+        Words, bools or complex numbers.
+    InputError
+        Another number of rows, or a value that is no level.
+    """
+    if gold is None:
+        return None
+    values = as_numbers(gold, "gold", nulls=True)
+    if values.shape != (len(ratings),):
+        raise InputError(
+            f"gold: expected shape ({len(ratings)},), one true score a row, got {values.shape}"
+        )
+    levels = _as_levels(values, "gold", num_levels)
+    return levels if (levels >= 0).any() else None
+
+
+def _as_levels(values: npt.NDArray[Any], name: str, num_levels: int) -> IntArray:
+    """Whole numbers from −1 to below `num_levels`, NaN as −1."""
+    if np.issubdtype(values.dtype, np.floating):
+        values = np.where(np.isnan(values), UNRATED, values)
+        whole = "whole numbers (or NaN for unrated)"
+        _refuse_scores(values, np.floor(values) != values, whole, name)
+    _refuse_scores(
+        values,
+        (values < UNRATED) | (values >= num_levels),
+        f"levels 0 to {num_levels - 1} (or −1 for unrated)",
+        name,
+    )
+    return values.astype(np.int64)
+
+
+def _refuse_none_rated(levels: IntArray) -> None:
+    if not (levels >= 0).any():
+        raise InputError(f"scores: expected rated rows, got {len(levels)} unrated ones")
+
+
+def _refuse_scores(
+    values: npt.NDArray[Any], bad: BoolArray, expected: str, name: str = "scores"
+) -> None:
+    if bad.any():
+        rows = bad.reshape(len(bad), -1)
+        row = int(rows.any(axis=1).argmax())
+        value = values.reshape(len(bad), -1)[row][rows[row]][0]
+        raise InputError(
+            f"{name}: expected {expected}; row {row} holds {value} "
+            f"({int(rows.any(axis=1).sum())} such rows in all)"
         )
 
 

@@ -1,17 +1,18 @@
-"""Is there ground for what was estimated and corrected? What speaks against it, in words."""
+"""Is there ground in the pool for what was estimated and corrected? And how the user hears."""
 
 from __future__ import annotations
 
-import math
 import warnings
 
 import numpy as np
 
-from ds2fast.curation import SAMPLED_SHARE
 from ds2fast.graph import KnnGraph
-from ds2fast.results import IntArray, TransitionEstimate
+from ds2fast.pool import Pool
+from ds2fast.pool_checks import check_pool
+from ds2fast.results import DoubleArray, FloatArray, IntArray, Verdict
+from ds2fast.simifeat import SAMPLED_SHARE
+from ds2fast.verdict import Doubt
 
-LEAST_LIFT = 0.02
 ENOUGH_VOTERS = 0.7
 
 
@@ -19,37 +20,36 @@ class WeakEvidenceWarning(UserWarning):
     """The pool gives little ground for what was estimated or corrected."""
 
 
-def find_doubts(
-    scores: IntArray, graph: KnnGraph, transition: TransitionEstimate | None, k: int
-) -> tuple[str, ...]:
-    """What speaks against trusting the result, in words."""
-    doubts = []
-    if transition is not None and _agrees_by_chance(transition):
-        doubts.append(
-            f"neighbours have the same score in {transition.agreement:.1%} of "
-            f"{transition.num_counted} rows, not clearly more than by chance "
-            f"({transition.chance_agreement:.1%}): T and all that is corrected by it rest on "
-            "almost nothing; min_confidence=1.0 (--min-confidence 1) keeps the scores as given"
-        )
-    if transition is not None and not transition.converged:
-        doubts.append(
-            f"the fit of T had not settled after {transition.steps} steps: the counts hold too "
-            "little to tell the levels apart"
-        )
+def doubts_of_voters(scores: IntArray, graph: KnnGraph, k: int) -> tuple[Doubt, ...]:
+    """Too few rated neighbours to tell of a row."""
     voters = _mean_voters(scores, graph, k)
-    if voters < ENOUGH_VOTERS * (k - 1):
-        doubts.append(
-            f"only {voters:.1f} rated neighbours vote on a row on average, not {k - 1}: "
-            "few rows are rated, or the graph is narrow"
-        )
-    return tuple(doubts)
+    if voters >= ENOUGH_VOTERS * (k - 1):
+        return ()
+    return (
+        Doubt(
+            "weak",
+            f"only {voters:.1f} rated neighbours tell of a row on average, not {k - 1}: "
+            "few rows are rated, or the graph is narrow",
+        ),
+    )
 
 
-def _agrees_by_chance(transition: TransitionEstimate) -> bool:
-    """Whether agreement is within three standard errors (at least 0.02) of chance."""
-    chance = transition.chance_agreement
-    error = math.sqrt(chance * (1.0 - chance) / max(transition.num_counted, 1))
-    return transition.agreement - chance < max(LEAST_LIFT, 3.0 * error)
+def doubts_of_pool(
+    pool: Pool | None,
+    scores: IntArray,
+    graph: KnnGraph,
+    num_levels: int,
+    keys: DoubleArray,
+    long_tail: FloatArray,
+    indices: IntArray | None = None,
+) -> tuple[Doubt, ...]:
+    """What in the pool, or among the selected rows, speaks against the result."""
+    texts = None if pool is None else pool.texts
+    found = check_pool(texts, scores, graph, indices, keys, long_tail, num_levels)
+    return tuple(
+        Doubt("plausible" if one.severity == "note" else one.severity, one.cause, False)
+        for one in found
+    )
 
 
 def _mean_voters(scores: IntArray, graph: KnnGraph, k: int) -> float:
@@ -59,8 +59,19 @@ def _mean_voters(scores: IntArray, graph: KnnGraph, k: int) -> float:
     return float(np.minimum(SAMPLED_SHARE * in_list, k - 1).mean())
 
 
-def warn_of(doubts: tuple[str, ...]) -> tuple[str, ...]:
-    """Issue each doubt as a warning where `select` or `diagnose` was called, and give them back."""
-    for doubt in doubts:
-        warnings.warn(doubt, WeakEvidenceWarning, stacklevel=3)
-    return doubts
+def warn_of(verdict: Verdict, trust: float | None = None) -> tuple[str, ...]:
+    """Warn of a weak or unreliable verdict where `select` or `diagnose` was called."""
+    if verdict.word not in {"weak", "unreliable"}:
+        return ()
+    done = "" if trust is None else f"; {_said(trust)}"
+    words = f"the estimate is {verdict}{done}"
+    warnings.warn(words, WeakEvidenceWarning, stacklevel=3)
+    return (words,)
+
+
+def _said(trust: float) -> str:
+    if trust == 0.0:
+        return "the selection ranks by the scores as given"
+    if trust < 1.0:
+        return f"the selection takes corrections by {trust:.0%} only"
+    return "corrections are taken in full, as asked for (trust=1)"

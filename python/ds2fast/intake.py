@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,27 +17,33 @@ from ds2fast.embedding.encode import check_model
 from ds2fast.errors import InputError, InputTypeError
 from ds2fast.graph import KnnGraph
 from ds2fast.io.read import read
-from ds2fast.io.scores import map_scores
 from ds2fast.io.source import check_file
 from ds2fast.knn import as_embedding_rows
 from ds2fast.pool import Pool
+from ds2fast.raters import given_levels
+from ds2fast.ratings import DEFAULT_SCORES, is_names, read_ratings
 from ds2fast.results import Curation, IntArray, RowArray, TransitionEstimate
 from ds2fast.settings import Settings
-
-DEFAULT_SCORES = "score"
 
 
 @dataclass(frozen=True)
 class Intake:
     """What the stages start from: levels, and texts, vectors or a graph of the same rows."""
 
-    scores: IntArray
+    ratings: IntArray  # (N, R), a column a rater
     num_levels: int
     pool: Pool | None
     embeddings: RowArray | None
     graph: KnnGraph | None
     encoder: dict[str, Any] | None
     scores_given: bool  # beside the pool, not in it
+    repeats: IntArray | None = None  # (N, M)
+    gold: IntArray | None = None
+
+    @cached_property
+    def scores(self) -> IntArray:
+        """(N,): the level that a row was given, the mean of several raters rounded."""
+        return given_levels(self.ratings)
 
     @property
     def num_rated(self) -> int:
@@ -52,6 +59,9 @@ def read_intake(
     graph: KnnGraph | None,
     settings: Settings,
     clock: Clock,
+    *,
+    repeats: Any = None,
+    gold: Any = None,
 ) -> Intake:
     """Read and check what `select` and `diagnose` were given, before any long work."""
     if embeddings is not None and graph is not None:
@@ -68,19 +78,20 @@ def read_intake(
         encoder = _find_encoder(settings)
     with clock.stage("read"):
         pool = _as_pool(data, text, scores, settings)
-        levels, num_levels = _levels_of(pool, scores, settings)
+        seen = read_ratings(pool, scores, repeats, gold, settings.num_levels)
+        ratings = _without_textless(pool, seen.ratings)
         rows = None if embeddings is None else as_embedding_rows(embeddings)
     if isinstance(data, Pool):
         clock.timings["read"] += data.read_seconds
     if pool is None and rows is None and graph is None:
         raise InputError("data: expected data, or embeddings= or graph= beside scores=, got none")
     if graph is not None:
-        _check_given_graph(graph, len(levels), settings.k)
-    if rows is not None and len(rows) != len(levels):
-        raise InputError(f"embeddings: expected one row a score ({len(levels)}), got {len(rows)}")
-    if len(levels) <= settings.k:
+        _check_given_graph(graph, len(ratings), settings.k)
+    if rows is not None and len(rows) != len(ratings):
+        raise InputError(f"embeddings: expected one row a score ({len(ratings)}), got {len(rows)}")
+    if len(ratings) <= settings.k:
         raise InputError(
-            f"k: expected fewer than the number of rows ({len(levels)}), got {settings.k}; pass a "
+            f"k: expected fewer than the number of rows ({len(ratings)}), got {settings.k}; pass a "
             "smaller k= (-k)"
         )
     scores_given = (
@@ -88,7 +99,9 @@ def read_intake(
         or not isinstance(scores, str)
         or (isinstance(data, Pool) and scores != DEFAULT_SCORES)
     )
-    return Intake(levels, num_levels, pool, rows, graph, encoder, scores_given)
+    return Intake(
+        ratings, seen.num_levels, pool, rows, graph, encoder, scores_given, seen.repeats, seen.gold
+    )
 
 
 def _find_encoder(settings: Settings) -> dict[str, Any]:
@@ -130,9 +143,9 @@ def _check_transition(transition: TransitionEstimate, levels: IntArray) -> None:
 def _check_curation(curation: Curation, levels: IntArray) -> None:
     if not isinstance(curation, Curation):
         raise InputTypeError(f"curation: expected a Curation, got {type(curation).__name__}")
-    if len(curation.scores) != len(levels):
+    if len(curation.scores) != len(ratings):
         got = len(curation.scores)
-        raise InputError(f"curation: expected one score a row ({len(levels)}), got {got}")
+        raise InputError(f"curation: expected one score a row ({len(ratings)}), got {got}")
     differs = (curation.scores < 0) != (levels < 0)
     if differs.any():
         raise InputError(
@@ -144,43 +157,15 @@ def _check_curation(curation: Curation, levels: IntArray) -> None:
 def _as_pool(data: Any, text: str | None, scores: Any, settings: Settings) -> Pool | None:
     if data is None or isinstance(data, Pool):
         return data
-    return read(data, text=text, scores=scores, num_levels=settings.num_levels)
+    first = scores[0] if is_names(scores) else scores
+    if first is not None and not isinstance(first, str) and np.ndim(first) > 1:
+        first = None  # several raters beside the rows
+    return read(data, text=text, scores=first, num_levels=settings.num_levels)
 
 
-def _levels_of(pool: Pool | None, scores: Any, settings: Settings) -> tuple[IntArray, int]:
-    """Levels of the rows and K; a row without text is unrated: nothing can be learnt from it."""
-    if pool is None:
-        return _map_given(scores, settings)
-    levels, num_levels = _levels_of_pool(pool, scores, settings)
-    if pool.empty.count == 0:
-        return levels, num_levels
+def _without_textless(pool: Pool | None, ratings: IntArray) -> IntArray:
+    """A row without text is unrated: nothing can be learnt from it."""
+    if pool is None or pool.empty.count == 0:
+        return ratings
     has_text = np.fromiter((bool(text) for text in pool.texts), bool, len(pool))
-    return np.where(has_text, levels, UNRATED), num_levels
-
-
-def _levels_of_pool(pool: Pool, scores: Any, settings: Settings) -> tuple[IntArray, int]:
-    if not isinstance(scores, str):
-        levels, num_levels = _map_given(scores, settings)
-        if len(levels) != len(pool):
-            raise InputError(f"scores: expected one score a row ({len(pool)}), got {len(levels)}")
-        return levels, num_levels
-    if scores != DEFAULT_SCORES:
-        return _map_given(pool.column(scores), settings)
-    if pool.scores is None or pool.num_levels is None:
-        raise InputError("data: expected a pool with scores, got one that was read without")
-    if settings.num_levels not in {None, pool.num_levels}:
-        raise InputError(
-            f"num_levels: expected that of the pool ({pool.num_levels}, read() takes it too), "
-            f"got {settings.num_levels}"
-        )
-    return pool.scores, pool.num_levels
-
-
-def _map_given(scores: Any, settings: Settings) -> tuple[IntArray, int]:
-    if scores is None or isinstance(scores, str):
-        raise InputError(
-            "data: expected rows, a path or a Pool, or both scores= and embeddings= (or graph=), "
-            f"got none; scores is {scores!r}"
-        )
-    given = map_scores(scores, num_levels=settings.num_levels)
-    return given.levels, given.num_levels
+    return np.where(has_text[:, None], ratings, UNRATED)

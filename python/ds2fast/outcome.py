@@ -5,14 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from ds2fast.decided import Decided, decide
 from ds2fast.errors import InputError
 from ds2fast.graph import KnnGraph
-from ds2fast.pool import Pool
-from ds2fast.results import Curation, FloatArray, FrozenArrays, IntArray, TransitionEstimate
+from ds2fast.pool import Pool, sources_of
+from ds2fast.results import (
+    Curation,
+    DoubleArray,
+    FloatArray,
+    FrozenArrays,
+    IntArray,
+    TransitionEstimate,
+    Verdict,
+)
 from ds2fast.selection import dual_sort
 
 
@@ -22,29 +32,30 @@ class Cut:
 
     Attributes
     ----------
-    score : int
-        Curated score of the last selected row.
+    key : float
+        What the last selected row is ranked by: its expected score in steps of a quarter, or its
+        curated score.
     above : int
-        Selected rows with a higher score.
+        Selected rows that rank higher.
     at_cut : int
-        Selected rows with just this score.
+        Selected rows that rank just so.
     candidates : int
-        Rated rows in the pool with this score.
+        Rated rows in the pool that rank just so.
     """
 
-    score: int
+    key: float
     above: int
     at_cut: int
     candidates: int
 
     @property
     def by_score(self) -> int:
-        """Rows that the score alone decided."""
+        """Rows that the ranking by score alone decided."""
         return self.above + self.at_cut - self.by_rarity
 
     @property
     def by_rarity(self) -> int:
-        """Rows that are in because they are rarer than others with the same score."""
+        """Rows that are in because they are rarer than others that rank the same."""
         return 0 if self.at_cut == self.candidates else self.at_cut
 
 
@@ -58,6 +69,8 @@ class Diagnosis(FrozenArrays):
         Scores as levels, −1 unrated.
     graph, transition
         Results of the stages.
+    verdict : Verdict
+        How far to trust the estimate, from its own figures and the pool's.
     pool : Pool or None
         The rows, where data was given.
     encoder : mapping or None
@@ -73,6 +86,7 @@ class Diagnosis(FrozenArrays):
     given_scores: IntArray
     graph: KnnGraph
     transition: TransitionEstimate
+    verdict: Verdict = Verdict("plausible")
     pool: Pool | None = None
     encoder: Mapping[str, Any] | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
@@ -95,10 +109,17 @@ class Selection(FrozenArrays):
         Rows of the pool, best first.
     given_scores : (N,) int64
         Scores as levels before curation, −1 unrated.
+    keys : (N,) float64
+        What rows are ranked by, −1 unrated: the curation's `rank_keys`, shrunk towards the given
+        scores by `trust`.
     long_tail : (N,) float32
-        Rarity of each row.
+        Rarity of each row: it decides among rows of one key.
     graph, transition, curation
         Results of the stages; `transition` is None where a curation was given.
+    verdict : Verdict
+        How far to trust the corrections.
+    trust : float
+        Share of the way from given to curated scores that the ranking went.
     pool : Pool or None
         The rows, where data was given.
     encoder : mapping or None
@@ -113,10 +134,13 @@ class Selection(FrozenArrays):
 
     indices: IntArray
     given_scores: IntArray
+    keys: DoubleArray
     long_tail: FloatArray
     graph: KnnGraph
     transition: TransitionEstimate | None
     curation: Curation
+    verdict: Verdict = Verdict("plausible")
+    trust: float = 1.0
     pool: Pool | None = None
     encoder: Mapping[str, Any] | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
@@ -157,10 +181,26 @@ class Selection(FrozenArrays):
     @property
     def cut(self) -> Cut:
         """Where the selection ends: how much of it the score decided, how much rarity."""
-        scores = self.curated_scores
-        last = int(scores[self.indices[-1]])
-        above = int((scores[self.indices] > last).sum())
-        return Cut(last, above, len(self) - above, int((scores == last).sum()))
+        last = float(self.keys[self.indices[-1]])
+        above = int((self.keys[self.indices] > last).sum())
+        return Cut(last, above, len(self) - above, int((self.keys == last).sum()))
+
+    @cached_property
+    def decided(self) -> Decided:
+        """What decided this selection: score, correction or rarity; text length; sources.
+
+        Sources are the values of the field `source`, where the rows have one.
+        """
+        pool = self.pool
+        return decide(
+            self.indices,
+            self.given_scores,
+            self.keys,
+            self.long_tail,
+            lengths=None if pool is None else [len(text) for text in pool.texts],
+            groups=None if pool is None else sources_of(pool),
+            posterior=self.curation.posterior,
+        )
 
     def top(self, n: int | None = None) -> Selection:
         """The same run with another n, at once; None ranks all rated rows.
@@ -170,7 +210,7 @@ class Selection(FrozenArrays):
         InputError
             n beyond the rated rows.
         """
-        indices = dual_sort(self.curated_scores, self.long_tail, n)
+        indices = dual_sort(self.keys, self.long_tail, n)
         return replace(self, indices=indices, settings={**self.settings, "n": len(indices)})
 
     def ranked_as_given(self) -> IntArray:

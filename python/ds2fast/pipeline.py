@@ -8,24 +8,32 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
+import numpy as np
 import numpy.typing as npt
 
 from ds2fast.clock import Clock
-from ds2fast.curation import SAMPLED_SHARE, curate_scores
+from ds2fast.curation import curate_scores
 from ds2fast.diversity import long_tail_scores
 from ds2fast.embedding import DEFAULT_MODEL, PrecisionGate, embed
 from ds2fast.embedding.cache import CacheDir
 from ds2fast.embedding.engine import LongText, Precision
 from ds2fast.encoder_record import run_record
 from ds2fast.errors import InputError
-from ds2fast.evidence import find_doubts, warn_of
+from ds2fast.evidence import doubts_of_pool, doubts_of_voters, warn_of
 from ds2fast.graph import KnnGraph
-from ds2fast.intake import DEFAULT_SCORES, Intake, check_given_stages, read_intake
+from ds2fast.intake import Intake, check_given_stages, read_intake
 from ds2fast.knn import knn_graph
 from ds2fast.outcome import Diagnosis, Selection
 from ds2fast.pool import Pool
 from ds2fast.progress import Progress, Reporter
-from ds2fast.results import Curation, FloatArray, RowArray, TransitionEstimate
+from ds2fast.ratings import DEFAULT_SCORES
+from ds2fast.results import (
+    Curation,
+    FloatArray,
+    IntArray,
+    RowArray,
+    TransitionEstimate,
+)
 from ds2fast.selection import dual_sort
 from ds2fast.settings import (
     DEFAULT_GATE,
@@ -35,7 +43,10 @@ from ds2fast.settings import (
     check_settings,
     resolve_amount,
 )
+from ds2fast.sharing import VOTERS
+from ds2fast.simifeat import SAMPLED_SHARE
 from ds2fast.transition import estimate_transition_matrix
+from ds2fast.verdict import combine, verdict_of
 
 MAX_GRAPH_WIDTH = 64
 
@@ -57,8 +68,13 @@ def select(
     gate: PrecisionGate = DEFAULT_GATE,
     k: int = PAPER_K,
     num_levels: int | None = None,
+    repeats: Any = None,
+    gold: Any = None,
     preset: str | None = None,
+    solver: str | None = None,
+    method: str | None = None,
     min_confidence: float | None = None,
+    trust: float | None = None,
     seed: int = 0,
     threads: int | None = None,
     cache_dir: CacheDir = None,
@@ -74,8 +90,9 @@ def select(
         Rows to select, or the share of the rated rows in (0, 1], rounded down; just one of the two.
     text : str, optional
         The field or format string that gives a row's text, as in `read`; detected by default.
-    scores : str or (N,) array-like
-        The field that holds the scores, or the scores; see `read` for how they become levels.
+    scores : str, list of str, (N,) or (N, R) array-like
+        The field that holds the scores, or the scores; several fields or columns are several
+        raters. See `read` for how they become levels.
     embeddings : (N, d) array-like, optional
         Vectors of the rows; with them no encoder runs.
     graph, transition, curation : optional
@@ -93,10 +110,24 @@ def select(
         Neighbours of the long-tail score; also the sample and its k − 1 neighbours that vote on it.
     num_levels : int, optional
         K, where the scores are levels 0..K−1 as they stand.
+    repeats : str, list of str or (N, M) array-like, optional
+        Further ratings of some rows by the same rater: fields, or an array; null or −1 elsewhere.
+        They tell noise of the rater from rows with a quality of their own, and so how far
+        neighbours may be trusted.
+    gold : str or (N,) array-like, optional
+        True scores of some rows, on the scale of the scores; null or −1 elsewhere. Used alike.
     preset : "paper", optional
-        The published method as it stands: the moment solver, k = 10, confidence 0.5.
+        The published method as it stands: the moment solver, votes of the neighbours (SimiFeat),
+        k = 10, confidence 0.5, corrections taken whatever the verdict.
+    solver, method : str, optional
+        As in `estimate_transition_matrix` and `curate_scores`.
     min_confidence : float, optional
-        Confidence from which a suggestion replaces the given score; None is 0.5.
+        Confidence from which a correction counts; below it a row ranks by its given score. None is
+        that of the method.
+    trust : float, optional
+        Share, 0 to 1, of the way from the given scores to the curated ones that the ranking goes.
+        None follows the verdict: 1 where `verified` or `plausible`, ½ where `weak`, 0 where
+        `unreliable`; 0 ranks by the scores as given.
     seed, threads, cache_dir, progress
         As in the stages.
 
@@ -128,7 +159,10 @@ def select(
     settings = check_settings(
         k=k,
         preset=preset,
+        solver=solver,
+        method=method,
         min_confidence=min_confidence,
+        trust=trust,
         num_levels=num_levels,
         seed=seed,
         threads=threads,
@@ -141,7 +175,9 @@ def select(
     check_amount(n, fraction)
     clock = Clock()
     with Reporter(progress) as reporter:
-        given = read_intake(data, text, scores, embeddings, graph, settings, clock)
+        given = read_intake(
+            data, text, scores, embeddings, graph, settings, clock, repeats=repeats, gold=gold
+        )
         count = resolve_amount(n, fraction, given.num_rated)
         check_given_stages(transition, curation, given)
         graph = _build_graph(given, settings, clock, reporter)
@@ -150,22 +186,35 @@ def select(
                 transition = transition or _estimate(given, graph, settings, reporter)
             with clock.stage("curation"):
                 curation = _curate(given, graph, transition, settings, reporter)
+        verdict = verdict_of(transition, doubts_of_voters(given.scores, graph, settings.k))
+        trust = verdict.trust if settings.trust is None else settings.trust
         with clock.stage("long tail"):
             long_tail = long_tail_scores(graph, k=settings.k, threads=settings.threads)
         with clock.stage("dual sort"):
-            indices = dual_sort(curation.scores, long_tail, count)
+            keys = curation.keys_shrunk_to(given.scores, trust)
+            indices = dual_sort(keys, long_tail, count)
+        with clock.stage("checks"):
+            checked = doubts_of_pool(
+                given.pool, given.scores, graph, given.num_levels, keys, long_tail, indices
+            )
+    verdict = combine(verdict, checked)
     return Selection(
         indices=indices,
         given_scores=given.scores,
+        keys=keys,
         long_tail=long_tail,
         graph=graph,
         transition=transition,
         curation=curation,
+        verdict=verdict,
+        trust=trust,
         pool=given.pool,
         encoder=given.encoder,
         timings=MappingProxyType(clock.timings),
-        settings=_settings_record(settings, given, preset, n=count, rounds=curation.rounds),
-        warnings=warn_of(find_doubts(given.scores, graph, transition, settings.k)),
+        settings=_settings_record(
+            settings, given, preset, n=count, method=curation.method, rounds=curation.rounds
+        ),
+        warnings=warn_of(verdict, trust),
     )
 
 
@@ -182,7 +231,12 @@ def diagnose(
     gate: PrecisionGate = DEFAULT_GATE,
     k: int = PAPER_K,
     num_levels: int | None = None,
+    repeats: Any = None,
+    gold: Any = None,
     preset: str | None = None,
+    solver: str | None = None,
+    bootstrap: int = 0,
+    seed: int = 0,
     threads: int | None = None,
     cache_dir: CacheDir = None,
     progress: Progress = None,
@@ -209,7 +263,10 @@ def diagnose(
     settings = check_settings(
         k=k,
         preset=preset,
+        solver=solver,
+        bootstrap=bootstrap,
         num_levels=num_levels,
+        seed=seed,
         threads=threads,
         model=model,
         precision=precision,
@@ -219,33 +276,45 @@ def diagnose(
     )
     clock = Clock()
     with Reporter(progress) as reporter:
-        given = read_intake(data, text, scores, embeddings, graph, settings, clock)
+        given = read_intake(
+            data, text, scores, embeddings, graph, settings, clock, repeats=repeats, gold=gold
+        )
         graph = _build_graph(given, settings, clock, reporter)
         with clock.stage("transition"):
             transition = _estimate(given, graph, settings, reporter)
+        with clock.stage("checks"):
+            long_tail = long_tail_scores(graph, k=settings.k, threads=settings.threads)
+            keys = given.scores.astype(np.float64)
+            checked = doubts_of_pool(
+                given.pool, given.scores, graph, given.num_levels, keys, long_tail
+            )
+    doubts = (*doubts_of_voters(given.scores, graph, settings.k), *checked)
+    verdict = verdict_of(transition, doubts)
     return Diagnosis(
         given.scores,
         graph,
         transition,
+        verdict=verdict,
         pool=given.pool,
         encoder=given.encoder,
         timings=MappingProxyType(clock.timings),
         settings=_settings_record(settings, given, preset),
-        warnings=warn_of(find_doubts(given.scores, graph, transition, settings.k)),
+        warnings=warn_of(verdict),
     )
 
 
 def graph_width(k: int, num_rows: int, rated_share: float) -> int:
     """Neighbours that the stages need: k for the long tail, more for the votes.
 
-    A round holds 0.9 of the rated rows, so of w neighbours about 0.9·share·w take part, and k − 1
-    should: three standard deviations are added. Kept to `MAX_GRAPH_WIDTH` (or 2k, if larger), so
+    A round of SimiFeat holds 0.9 of the rated rows, so of w neighbours about 0.9·share·w take part,
+    and k − 1 should: three standard deviations are added. The posterior hears 20 rated ones. Kept to `MAX_GRAPH_WIDTH` (or 2k, if larger), so
     that pools with few rated rows stay affordable: there a row may count fewer neighbours.
     """
     inside = max(SAMPLED_SHARE * rated_share, 1e-9)
     votes = k - 1
     needed = math.ceil((votes + 3.0 * math.sqrt(votes * (1.0 - inside))) / inside)
-    return min(max(k, 2, min(needed, max(MAX_GRAPH_WIDTH, 2 * k))), num_rows - 1)
+    heard = math.ceil(VOTERS / max(rated_share, 1e-9))
+    return min(max(k, 2, min(max(needed, heard), max(MAX_GRAPH_WIDTH, 2 * k))), num_rows - 1)
 
 
 def _build_graph(given: Intake, settings: Settings, clock: Clock, reporter: Reporter) -> KnnGraph:
@@ -285,10 +354,14 @@ def _estimate(
     given: Intake, graph: KnnGraph, settings: Settings, reporter: Reporter
 ) -> TransitionEstimate:
     return estimate_transition_matrix(
-        given.scores,
+        given.ratings,
         graph,
         num_levels=given.num_levels,
         solver=settings.solver,
+        repeats=given.repeats,
+        gold=given.gold,
+        bootstrap=settings.bootstrap,
+        seed=settings.seed,
         threads=settings.threads,
         progress=reporter,
     )
@@ -301,12 +374,16 @@ def _curate(
     settings: Settings,
     reporter: Reporter,
 ) -> Curation:
+    voting = settings.method == "simifeat"
     return curate_scores(
-        given.scores,
+        given.ratings,
         graph,
         transition,
+        method=settings.method,
         min_confidence=settings.min_confidence,
-        k=settings.k,
+        k=settings.k if voting else None,
+        repeats=None if voting else given.repeats,
+        gold=None if voting else given.gold,
         seed=settings.seed,
         threads=settings.threads,
         progress=reporter,
@@ -323,6 +400,10 @@ def _settings_record(
             "num_levels": given.num_levels,
             "k": settings.k,
             "solver": settings.solver,
+            "bootstrap": settings.bootstrap,
+            "raters": given.ratings.shape[1],
+            "repeated_rows": _rows_with(given.repeats),
+            "gold_rows": _rows_with(given.gold),
             "min_confidence": settings.min_confidence,
             "seed": settings.seed,
             "threads": settings.threads,
@@ -331,3 +412,8 @@ def _settings_record(
             "graph_given": given.graph is not None,
         }
     )
+
+
+def _rows_with(table: IntArray | None) -> int:
+    """Rows of repeats or gold that hold any."""
+    return 0 if table is None else int((table.reshape(len(table), -1) >= 0).any(axis=1).sum())

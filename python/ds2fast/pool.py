@@ -150,3 +150,15 @@ class Pool(ShortRepr):
         if self.score_mapping is not None:
             lines.append(self.score_mapping)
         return "\n".join(lines)
+
+
+SOURCE_FIELD = "source"
+
+
+def sources_of(pool: Pool) -> list[str] | None:
+    """The field `source` of each row in words; None where no row has it."""
+    try:
+        values = pool.column(SOURCE_FIELD)
+    except InputError:
+        return None
+    return ["" if value is None else str(value) for value in values]

@@ -15,6 +15,7 @@ DoubleArray = npt.NDArray[np.float64]
 IdArray = npt.NDArray[np.int32]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+BinArray = npt.NDArray[np.uint8]
 
 
 class ShortRepr:
@@ -97,6 +98,48 @@ class Embeddings(ShortRepr):
         return len(self.vectors)
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """How far an estimate, or a selection, may be trusted, and why.
+
+    Attributes
+    ----------
+    word : {"verified", "plausible", "weak", "unreliable"}
+        `verified`: an independent signal agrees. `plausible`: the fit holds, but nothing
+        independent checks it. `weak`, `unreliable`: something speaks against it.
+    causes : tuple of str
+        What led to the word, worst first.
+    trust : float
+        Share of the way from given to curated scores that a ranking should go: 1; ½ where the
+        estimate is weak; 0 where it is unreliable. What speaks against a selection alone (junk
+        among the rarest rows, say) leaves it as it is.
+    """
+
+    word: str
+    causes: tuple[str, ...] = ()
+    trust: float = 1.0
+
+    def __str__(self) -> str:
+        return f"{self.word}: {'; '.join(self.causes)}" if self.causes else self.word
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Clusterability(FrozenArrays):
+    """How likely a neighbour shows a row's true level, by how similar it is.
+
+    Attributes
+    ----------
+    edges : (B + 1,) float64
+        Similarities that bound the bins, ascending.
+    sharing : (B,) float64
+        α of each bin: P(the neighbour shows the level of the row's neighbourhood); else it shows
+        the pool's mix of levels.
+    """
+
+    edges: DoubleArray
+    sharing: DoubleArray
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class TransitionEstimate(FrozenArrays):
     """How the rater turns true scores into given ones (paper section 3.2, HOC).
@@ -113,20 +156,42 @@ class TransitionEstimate(FrozenArrays):
         P(true score j | given score j) = T_jj p_j / P(given j), at most 1; NaN for a level never
         given.
     agreement : float
-        Share of counted rows whose nearest rated neighbour was given the same score.
+        Share of counted rows whose nearest counted neighbour was given the same score.
     chance_agreement : float
         The same share if neighbours had nothing to do with each other: Σ observed².
     num_counted : int
-        Rows with a score and two rated neighbours: the rows behind the counts.
+        Rows with a score and two counted neighbours: the rows behind the counts.
     solver : str
-        `"em"` or `"moments"`.
+        `"sharing"`, `"em"`, `"moments"` or, without a graph, `"panel"`.
     loss : float
-        The paper's objective ‖ĉ1−c1‖ + ‖ĉ2−c2‖ + ‖ĉ3−c3‖ at the estimate.
+        The paper's objective ‖ĉ1−c1‖ + ‖ĉ2−c2‖ + ‖ĉ3−c3‖ at the estimate; NaN without a graph.
     steps : int
         Steps that the solver took.
     converged : bool
-        Whether EM ended because no entry moved by 1e-10 in a step, not after 20 000 steps. Always
-        true for `"moments"`, which makes a fixed number of steps.
+        Whether the solver ended by itself, not by its limit of steps. Always true for `"moments"`,
+        which makes a fixed number of steps.
+    signal : tuple of str
+        What, beside neighbours, T rests on: `"repeats"`, `"gold"`, `"raters"`.
+    num_signal : int
+        Rows with more than one rating, or a gold label.
+    own : float or None
+        Share of rows with a quality of their own, unrelated to that of their neighbours; None where
+        nothing tells it apart from noise of the rater.
+    clusterability : Clusterability or None
+        How likely near rows share a true level; of `"sharing"` only.
+    lower, upper : (K, K) float64 or None
+        95 % bands of T; None unless `bootstrap` resamples were asked for.
+    prior_lower, prior_upper : (K,) float64 or None
+        95 % bands of p.
+    bootstrap : int
+        Resamples behind the bands.
+    misfit : float
+        Total variation between the counted triples and the fitted ones, beyond what sampling
+        explains; NaN where it was not measured.
+    rater_matrices : (R, K, K) float64 or None
+        With several raters: T of each; `transition_matrix` is then that of the fused score.
+    verdict : Verdict
+        How far to trust this.
     """
 
     transition_matrix: DoubleArray
@@ -140,6 +205,18 @@ class TransitionEstimate(FrozenArrays):
     loss: float
     steps: int = 0
     converged: bool = True
+    signal: tuple[str, ...] = ()
+    num_signal: int = 0
+    own: float | None = None
+    clusterability: Clusterability | None = None
+    lower: DoubleArray | None = None
+    upper: DoubleArray | None = None
+    prior_lower: DoubleArray | None = None
+    prior_upper: DoubleArray | None = None
+    bootstrap: int = 0
+    misfit: float = float("nan")
+    rater_matrices: DoubleArray | None = None
+    verdict: Verdict = Verdict("plausible")
 
     @property
     def num_levels(self) -> int:
@@ -149,7 +226,7 @@ class TransitionEstimate(FrozenArrays):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Curation(FrozenArrays):
-    """Scores after curation (paper section 3.3, SimiFeat).
+    """Scores after curation (paper section 3.3).
 
     Attributes
     ----------
@@ -158,14 +235,24 @@ class Curation(FrozenArrays):
     misrated : (N,) bool
         Rows whose given score is more likely wrong than right.
     suggested : (N,) int64
-        The score that the neighbours suggest; the given one where no round flagged the row, −1
-        unrated.
+        The score that is suggested; the given one where no other is, −1 unrated.
     confidence : (N,) float64
-        The paper's product, max q_n · error_probability_n. Not a calibrated probability.
+        Of `"posterior"`: P(the suggested score is the true one), calibrated as far as the estimate
+        holds. Of `"simifeat"`: the paper's product, max q_n · error_probability_n, which is no
+        probability. 0 where no other score is suggested.
     error_probability : (N,) float64
-        (flagged + 1) / (rounds seen + 2); NaN where the row is unrated.
+        Of `"posterior"`: P(the given score is not the true one). Of `"simifeat"`: (flagged + 1) /
+        (rounds seen + 2). NaN where the row is unrated.
+    expected : (N,) float64
+        What a ranking goes by. Of `"posterior"`: the mean of the true score, averaged over what the
+        estimate leaves open (see `curate_scores`). Of `"simifeat"`: the curated score. −1 unrated.
+    rank_step : float or None
+        Rows whose `expected` rounds to the same multiple of this count as equal, so that rarity
+        decides among them; None: only exact ties do.
+    posterior : (N, K) float64 or None
+        P(true score) of each row, NaN where it is unrated; None of `"simifeat"`.
     method, min_confidence, k, rounds, seed
-        The settings that made it.
+        The settings that made it; `rounds` is 0 and `seed` unused where nothing is drawn.
     """
 
     scores: IntArray
@@ -178,8 +265,26 @@ class Curation(FrozenArrays):
     k: int
     rounds: int
     seed: int
+    expected: DoubleArray | None = None
+    rank_step: float | None = None
+    posterior: DoubleArray | None = None
 
     @property
     def corrected(self) -> BoolArray:
         """(N,) bool: misrated rows whose suggestion was taken (confidence ≥ `min_confidence`)."""
-        return self.misrated & (self.confidence >= self.min_confidence)
+        offered = (self.confidence > 0.0) | (self.method == "simifeat")
+        return self.misrated & offered & (self.confidence >= self.min_confidence)
+
+    @property
+    def rank_keys(self) -> DoubleArray:
+        """(N,) float64: what `dual_sort` ranks by: `expected`, in steps of `rank_step`."""
+        return self.keys_shrunk_to(None, 1.0)
+
+    def keys_shrunk_to(self, given: IntArray | None, trust: float) -> DoubleArray:
+        """`rank_keys` with only a share `trust` of the way from the given scores taken."""
+        expected = np.asarray(self.scores if self.expected is None else self.expected, float)
+        if given is not None and trust < 1.0:
+            expected = np.where(given < 0, -1.0, given + trust * (expected - given))
+        if self.rank_step is None or trust == 0.0:
+            return expected
+        return np.where(expected < 0, -1.0, np.round(expected / self.rank_step) * self.rank_step)

@@ -83,6 +83,8 @@ def score_columns(selection: Selection) -> dict[str, Any]:
         "error_probability": curation.error_probability,
         "suggested_score": curation.suggested,
         "confidence": curation.confidence,
+        "expected_score": curation.rank_keys if curation.expected is None else curation.expected,
+        "rank_key": selection.keys,
         "long_tail": selection.long_tail,
         "rank": rank,
         "selected": rank >= 0,
@@ -93,9 +95,10 @@ def score_columns(selection: Selection) -> dict[str, Any]:
 def _reasons(selection: Selection, selected: BoolArray) -> list[str]:
     """Why each row is where it is, in a few words."""
     curation, given, cut = selection.curation, selection.given_scores, selection.cut
+    keys = selection.keys
     rarity = "" if cut.by_rarity == 0 else f", among the rarest {cut.at_cut} of {cut.candidates}"
-    chosen = np.where(curation.scores > cut.score, "selected", f"selected{rarity}")
-    left = np.where(curation.scores == cut.score, "left out: not rare enough", "below the cut")
+    chosen = np.where(keys > cut.key, "selected", f"selected{rarity}")
+    left = np.where(keys == cut.key, "left out: not rare enough", "below the cut")
     fates = np.where(selected, chosen, left)
     reasons: list[str] = np.where(curation.scores == UNRATED, "unrated", fates).tolist()
     changed = (given != UNRATED) & (curation.scores != UNRATED) & (given != curation.scores)
@@ -128,17 +131,21 @@ def manifest_of(selection: Selection) -> dict[str, Any]:
         "transition": transition_record(selection.transition),
         "curation": {
             "method": curation.method,
+            "min_confidence": curation.min_confidence,
             "misrated": int(curation.misrated.sum()),
             "corrected": int(curation.corrected.sum()),
         },
         "selection": {
             "rows": len(selection),
-            "cut_score": cut.score,
-            "decided_by_score": cut.above,
-            "decided_by_rarity": cut.at_cut,
+            "cut_key": cut.key,
+            "above_cut": cut.above,
+            "at_cut": cut.at_cut,
             "candidates_at_cut": cut.candidates,
             "same_as_given": int(np.isin(selection.indices, selection.ranked_as_given()).sum()),
+            "trust": selection.trust,
+            "decided": selection.decided.record(),
         },
+        "verdict": {"word": selection.verdict.word, "causes": selection.verdict.causes},
         "warnings": selection.warnings,
         "embedding_run": run_part(selection.encoder),
         "timings_seconds": {name: round(took, 3) for name, took in selection.timings.items()},
@@ -160,6 +167,33 @@ def transition_record(estimate: TransitionEstimate | None) -> Mapping[str, Any] 
         "chance_agreement": estimate.chance_agreement,
         "num_counted": estimate.num_counted,
         "loss": estimate.loss,
+        "steps": estimate.steps,
+        "converged": estimate.converged,
+        "signal": estimate.signal,
+        "signal_rows": estimate.num_signal,
+        "own": estimate.own,
+        "sharing": _sharing_record(estimate),
+        "bands": _bands_record(estimate),
+        "misfit": estimate.misfit,
+        "rater_matrices": estimate.rater_matrices,
+        "verdict": {"word": estimate.verdict.word, "causes": estimate.verdict.causes},
+    }
+
+
+def _sharing_record(estimate: TransitionEstimate) -> Mapping[str, Any] | None:
+    curve = estimate.clusterability
+    return None if curve is None else {"similarities": curve.edges, "shares": curve.sharing}
+
+
+def _bands_record(estimate: TransitionEstimate) -> Mapping[str, Any] | None:
+    if estimate.lower is None:
+        return None
+    return {
+        "resamples": estimate.bootstrap,
+        "lower": estimate.lower,
+        "upper": estimate.upper,
+        "prior_lower": estimate.prior_lower,
+        "prior_upper": estimate.prior_upper,
     }
 
 

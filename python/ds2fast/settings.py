@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ds2fast import _core
-from ds2fast.arguments import as_count, as_number, as_share
-from ds2fast.checks import MAX_LEVELS
-from ds2fast.curation import MAX_SEED
+from ds2fast.arguments import as_count, as_number, as_share, check_choice
+from ds2fast.checks import MAX_LEVELS, MAX_SEED
+from ds2fast.curation import DEFAULT_METHOD, METHODS, check_confidence
 from ds2fast.embedding import DEFAULT_MODEL, PrecisionGate
 from ds2fast.embedding.cache import CacheDir, resolve_cache_dir
 from ds2fast.embedding.encode import check_choices
 from ds2fast.embedding.engine import LongText, Precision
 from ds2fast.errors import InputError, InputTypeError
 from ds2fast.threads import resolve_threads
-from ds2fast.transition import DEFAULT_SOLVER
+from ds2fast.transition import DEFAULT_SOLVER, SOLVERS
 
 PAPER_K = 10
-DEFAULT_MIN_CONFIDENCE = 0.5
+PAPER_SOLVER, PAPER_METHOD = "moments", "simifeat"
 DEFAULT_GATE = PrecisionGate()
 
 
@@ -30,7 +30,10 @@ class Settings:
 
     k: int
     solver: str
+    method: str
     min_confidence: float
+    trust: float | None
+    bootstrap: int
     num_levels: int | None
     seed: int
     threads: int
@@ -61,7 +64,11 @@ def check_settings(
     *,
     k: int = PAPER_K,
     preset: str | None = None,
+    solver: str | None = None,
+    method: str | None = None,
     min_confidence: float | None = None,
+    trust: float | None = None,
+    bootstrap: int = 0,
     num_levels: int | None = None,
     seed: int = 0,
     threads: int | None = None,
@@ -79,11 +86,8 @@ def check_settings(
     width = as_count(k, "k", minimum=2)
     if preset == "paper" and width != PAPER_K:
         raise InputError(f"k: expected {PAPER_K} with preset='paper', got {width}")
-    confidence = DEFAULT_MIN_CONFIDENCE
-    if min_confidence is not None:
-        confidence = as_number(min_confidence, "min_confidence")
-        if not 0.0 <= confidence <= 1.0:
-            raise InputError(f"min_confidence: expected 0 to 1, got {min_confidence!r}")
+    solver_name, method_name = _check_methods(preset, solver, method)
+    confidence = check_confidence(min_confidence, method_name)
     if num_levels is not None and not 2 <= as_count(num_levels, "num_levels") <= MAX_LEVELS:
         raise InputError(f"num_levels: expected 2 to {MAX_LEVELS}, got {num_levels}")
     if as_count(seed, "seed", minimum=0) > MAX_SEED:
@@ -95,8 +99,11 @@ def check_settings(
     _core.simd_level()  # refuses a DS2FAST_SIMD that names no level of this machine
     return Settings(
         k=width,
-        solver="moments" if preset == "paper" else DEFAULT_SOLVER,
+        solver=solver_name,
+        method=method_name,
         min_confidence=confidence,
+        trust=_check_trust(preset, trust),
+        bootstrap=as_count(bootstrap, "bootstrap", minimum=0),
         num_levels=num_levels,
         seed=seed,
         threads=resolve_threads(threads),
@@ -106,6 +113,35 @@ def check_settings(
         gate=gate,
         cache_dir=cache_dir,
     )
+
+
+def _check_methods(
+    preset: str | None, solver: str | None, method: str | None
+) -> tuple[str, str]:
+    """Solver and method in force: the published ones, the given ones, or ours."""
+    if solver is not None:
+        check_choice(solver, "solver", SOLVERS)
+    if method is not None:
+        check_choice(method, "method", METHODS)
+    if preset is None:
+        return solver or DEFAULT_SOLVER, method or DEFAULT_METHOD
+    for name, given, published in (
+        ("solver", solver, PAPER_SOLVER),
+        ("method", method, PAPER_METHOD),
+    ):
+        if given not in {None, published}:
+            raise InputError(f"{name}: expected {published!r} with preset='paper', got {given!r}")
+    return PAPER_SOLVER, PAPER_METHOD
+
+
+def _check_trust(preset: str | None, trust: float | None) -> float | None:
+    """Share of a correction that a ranking takes; None leaves it to the verdict."""
+    if trust is None:
+        return None if preset is None else 1.0
+    number = as_number(trust, "trust")
+    if not 0.0 <= number <= 1.0:
+        raise InputError(f"trust: expected 0 to 1, got {trust!r}")
+    return number
 
 
 def check_amount(n: int | None, fraction: float | None) -> None:

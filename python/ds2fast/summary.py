@@ -9,7 +9,7 @@ import numpy as np
 
 from ds2fast.encoder_record import describe_encoder
 from ds2fast.outcome import Diagnosis, Selection
-from ds2fast.results import DoubleArray, IntArray, TransitionEstimate
+from ds2fast.results import DoubleArray, IntArray, TransitionEstimate, Verdict
 
 
 def describe_selection(selection: Selection) -> str:
@@ -24,8 +24,9 @@ def describe_findings(selection: Selection) -> str:
     if selection.transition is not None:
         parts.append(describe_transition(selection.transition))
     parts += [
+        _describe_verdict(selection.verdict, selection.trust),
         _describe_curation(selection),
-        f"{describe_cut(selection)}\n{_describe_change(selection)}",
+        f"{describe_cut(selection)}\n{selection.decided}\n{_describe_change(selection)}",
     ]
     parts += _describe_warnings(selection.warnings)
     return "\n\n".join((*parts, describe_timings(selection.timings)))
@@ -43,6 +44,7 @@ def describe_diagnosis_findings(diagnosis: Diagnosis) -> str:
         (
             _describe_start(diagnosis.given_scores, diagnosis.encoder),
             describe_transition(diagnosis.transition),
+            _describe_verdict(diagnosis.verdict),
             *_describe_warnings(diagnosis.warnings),
             describe_timings(diagnosis.timings),
         )
@@ -62,7 +64,31 @@ def describe_transition(estimate: TransitionEstimate) -> str:
         f"nearest neighbours have the same score in {estimate.agreement:.1%} of "
         f"{estimate.num_counted} rows; by chance it would be {estimate.chance_agreement:.1%}",
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_describe_sharing(estimate)])
+
+
+def _describe_sharing(estimate: TransitionEstimate) -> list[str]:
+    """How likely near rows share a true score, and rows of their own."""
+    lines = []
+    curve = estimate.clusterability
+    if curve is not None:
+        steps = zip(curve.edges[:-1], curve.edges[1:], curve.sharing, strict=True)
+        shares = "  ".join(f"{low:.2f}-{high:.2f}: {share:.0%}" for low, high, share in steps)
+        lines.append(f"a neighbour shows the row's true score, by cosine similarity: {shares}")
+    if estimate.own is not None:
+        lines.append(f"rows with a quality of their own, unlike near rows': {estimate.own:.0%}")
+    if estimate.lower is not None and estimate.upper is not None:
+        half = (estimate.upper - estimate.lower).diagonal() / 2.0
+        lines.append(
+            f"95 % bands of T's diagonal ({estimate.bootstrap} resamples): "
+            + "  ".join(f"{level}: ±{width:.3f}" for level, width in enumerate(half))
+        )
+    return lines
+
+
+def _describe_verdict(verdict: Verdict, trust: float | None = None) -> str:
+    words = f"verdict: {verdict}"
+    return words if trust in {None, 1.0} else f"{words}\ncorrections are taken by {trust:.0%}"
 
 
 def format_matrix(matrix: DoubleArray, prior: DoubleArray | None = None) -> str:
@@ -113,12 +139,12 @@ def _describe_change(selection: Selection) -> str:
 def describe_cut(selection: Selection) -> str:
     """What decided the selection: how much of it the score, how much rarity."""
     cut = selection.cut
-    words = f"selected {len(selection)} rows: {cut.by_score} decided by score"
+    words = f"selected {len(selection)} rows: {cut.by_score} that rank"
     if cut.by_rarity == 0:
-        return f"{words} ({cut.score} or more)"
+        return f"{words} {cut.key:g} or higher"
     return (
-        f"{words} (above {cut.score}), {cut.by_rarity} by rarity (the rarest of {cut.candidates} "
-        f"rows with score {cut.score})"
+        f"{words} above {cut.key:g}, and the rarest {cut.by_rarity} of the {cut.candidates} that "
+        f"rank {cut.key:g}"
     )
 
 

@@ -2,54 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import numpy as np
 import numpy.typing as npt
 
-from ds2fast import _core
-from ds2fast.checks import check_graph, check_num_levels, check_scores
+from ds2fast.arguments import as_count, check_choice, in_range
+from ds2fast.checks import (
+    MAX_SEED,
+    check_gold,
+    check_graph,
+    check_num_levels,
+    check_ratings,
+    check_repeats,
+)
 from ds2fast.errors import InputError
 from ds2fast.graph import KnnGraph
+from ds2fast.observations import observe
 from ds2fast.progress import Progress, Reporter
-from ds2fast.results import DoubleArray, IntArray, TransitionEstimate
+from ds2fast.raters import estimate_of_raters, estimate_of_raters_and_graph
+from ds2fast.results import IntArray, TransitionEstimate
+from ds2fast.sharing_estimate import Bootstrap, estimate_by_sharing
+from ds2fast.table_fit import TABLE_SOLVERS, estimate_by_table
 from ds2fast.threads import resolve_threads
+from ds2fast.verdict import with_verdict
 
-Report = Callable[[int, int], None] | None
-Fit = tuple[DoubleArray, DoubleArray, int, bool]
-Solver = Callable[[IntArray, Report], Fit]
-
-SOLVERS: dict[str, Solver] = {"em": _core.solve_em, "moments": _core.solve_moments}
-DEFAULT_SOLVER = "em"
+SOLVERS = ("sharing", *TABLE_SOLVERS)
+DEFAULT_SOLVER = "sharing"
 
 
 def estimate_transition_matrix(
     scores: npt.ArrayLike,
-    graph: KnnGraph,
+    graph: KnnGraph | None,
     *,
     num_levels: int | None = None,
     solver: str = DEFAULT_SOLVER,
+    repeats: npt.ArrayLike | None = None,
+    gold: npt.ArrayLike | None = None,
+    bootstrap: int = 0,
+    seed: int = 0,
     threads: int | None = None,
     progress: Progress | Reporter = None,
 ) -> TransitionEstimate:
-    """T and the prior from how often rows and their two nearest rated neighbours were scored alike.
+    """T and the prior from how often rows and their nearest rated neighbours were scored alike.
 
-    Assumes that a row and these neighbours mostly share one true score, and that their given scores
-    are independent given it. Counted are the rated rows with two rated neighbours; an unrated
-    neighbour is skipped and the next rated one takes its place.
+    Given scores are taken as independent given the true ones. An unrated neighbour is skipped and
+    the next rated one takes its place.
 
     Parameters
     ----------
-    scores : (N,) integers
-        Levels 0..K−1; −1, None or NaN is unrated. Floats are taken where they are whole.
-    graph : KnnGraph
-        Neighbours of the N rows, at least two each.
+    scores : (N,) or (N, R) integers
+        Levels 0..K−1, a column a rater; −1, None or NaN is unrated. Floats are taken where they are
+        whole.
+    graph : KnnGraph or None
+        Neighbours of the N rows, at least two each. None with several raters: they alone then tell
+        (three or more, or two with `gold`).
     num_levels : int, optional
         K, 2 to 64; None is the largest score + 1.
-    solver : {"em", "moments"}
-        `"em"` maximises the likelihood of the counts, until no entry moves by 1e-10 in a step or
-        20 000 steps are made (`.converged` says which); `"moments"` minimises the paper's objective
-        by 1 501 Adam steps at 0.1 and keeps the best.
+    solver : {"sharing", "em", "moments"}
+        `"sharing"`: each of a row's neighbours shows its level only with a probability that depends
+        on how similar they are, fitted with T and p; all pairs of the five nearest count, and
+        copies of a row count once. `"em"`: maximum likelihood where the two nearest always share
+        the row's true score. `"moments"`: the paper's objective for the same, 1 501 Adam steps at
+        0.1, the best kept.
+    repeats : (N,) or (N, M) integers, optional
+        Further ratings of some rows by the same rater, −1 (or None, NaN) elsewhere: two thousand
+        rows rated twice tell noise of the rater from rows with a quality of their own. Of
+        `"sharing"` and one rater only.
+    gold : (N,) integers, optional
+        True levels of some rows, −1 elsewhere. Used as `repeats` are; of unrated rows it is not.
+    bootstrap : int
+        Resamples for 95 % bands of T and p; 0 is no bands. Of `"sharing"` and one rater only.
+    seed : int
+        Seed of the resamples, 0 to 2⁶⁴ − 1.
     threads : int, optional
         Threads to count with; None is what CPU affinity and cgroup allow. They change no result.
     progress : bool or callable, optional
@@ -59,8 +81,8 @@ def estimate_transition_matrix(
     -------
     TransitionEstimate
         `.transition_matrix` (K, K), `.prior` (K,) and `.observed` (K,) float64, and how far to
-        believe them. `.correct_given_score` is kept at 1 where T and p imply more than was
-        observed.
+        believe them (`.verdict`). `.correct_given_score` is kept at 1 where T and p imply more than
+        was observed.
 
     Raises
     ------
@@ -68,23 +90,33 @@ def estimate_transition_matrix(
         Scores that are words; arguments of another type.
     InputError
         Scores of another length, fractions or out of range; fewer than two levels; a graph with k <
-        2; no row with a score and two rated neighbours; an unknown solver.
+        2; no row with a score and two rated neighbours; an unknown solver; an argument that the
+        solver or several raters leave without use.
 
     Notes
     -----
+    Without repeats, gold or further raters, noise of the rater and rows with a quality of their own
+    give the same counts. T is then that of the neighbourhood's level: exact where near rows share
+    their quality, else T with more noise than the rater has. `.own` is None then.
+
     Departs from the authors' code: every row is counted once with its neighbours in the whole pool
     (no 50 random subsamples, no pool doubled onto itself), and the best step counts (not the last).
-    A level that no counted row has gets p = 0 and the identity's row of T; the triples in which it
-    occurs as a neighbour are left out of the fit.
+    A level that no counted row has gets p = 0 and the identity's row of T.
 
     Counts fix the true levels only up to their order: taken is the one in which most rows have the
     right score, Σ p_i T_ii largest. The last digits of `"moments"` mean little: at a fixed rate
     Adam circles the minimum, and rounding alone moves T by some thousandths.
 
+    Bands hold two parts, added as variances: the spread over resamples in which every row has a
+    random weight that enters each triple it is in (triples share rows: resampling triples would
+    understate it), and how far T moves where similarity is not looked at, which tells how much the
+    assumption about sharing decides.
+
     Examples
     --------
     >>> graph = KnnGraph.from_arrays(
-    ...     [[1, 2], [0, 2], [0, 1], [4, 5], [3, 5], [3, 4]], [[0.9, 0.8]] * 6
+    ...     [[1, 2], [0, 2], [0, 1], [4, 5], [3, 5], [3, 4]],
+    ...     [[0.9, 0.8], [0.8, 0.7], [0.9, 0.7]] * 2,
     ... )
     >>> estimate = estimate_transition_matrix([0, 0, 0, 1, 1, 1], graph)
     >>> estimate.transition_matrix.round(3).tolist()
@@ -92,67 +124,62 @@ def estimate_transition_matrix(
     >>> estimate.agreement, estimate.chance_agreement
     (1.0, 0.5)
     """
-    solve = _solver(solver)
-    rows = check_graph(graph)
-    if rows.k < 2:
-        raise InputError(f"graph: expected at least 2 neighbours a row, got {rows.k}")
-    levels = check_scores(scores, rows.num_rows)
-    size = check_num_levels(num_levels, levels)
-    num_threads = resolve_threads(threads)
-    with Reporter.of(progress).stage("transition matrix", unit="steps") as report:
-        counts = _core.agreement_counts(levels.astype(np.int8), rows.indices, size, num_threads)
-        _refuse_uncountable(counts, levels)
-        fit = _fit(counts, solve, report)
-    return _estimate(counts, fit, solver)
-
-
-def _solver(name: str) -> Solver:
-    if name not in SOLVERS:
-        raise InputError(f"solver: expected one of {', '.join(SOLVERS)}, got {name!r}")
-    return SOLVERS[name]
-
-
-def _refuse_uncountable(counts: IntArray, levels: IntArray) -> None:
-    if not _of_present_levels(counts).any():
-        raise InputError(
-            "graph: expected rated rows with two rated neighbours of levels that such rows have, "
-            f"got none among {int((levels >= 0).sum())} rated rows of {len(levels)}; "
-            "a graph with more neighbours may have some"
-        )
-
-
-def _of_present_levels(counts: IntArray) -> IntArray:
-    """The table of the levels that counted rows have themselves."""
-    present = np.flatnonzero(counts.sum(axis=(1, 2)))
-    return np.ascontiguousarray(counts[np.ix_(present, present, present)])
-
-
-def _fit(counts: IntArray, solve: Solver, report: Report) -> Fit:
-    """T and p of the present levels, put back among all K; steps, and whether it converged."""
-    present = np.flatnonzero(counts.sum(axis=(1, 2)))
-    transition, prior = np.eye(len(counts)), np.zeros(len(counts))
-    found, shares, steps, converged = solve(_of_present_levels(counts), report)
-    transition[np.ix_(present, present)], prior[present] = found, shares
-    return transition, prior, steps, converged
-
-
-def _estimate(counts: IntArray, fit: Fit, solver: str) -> TransitionEstimate:
-    transition, prior, steps, converged = fit
-    num_counted = int(counts.sum())
-    pairs = counts.sum(axis=2) / num_counted
-    observed = pairs.sum(axis=1)
-    correct = np.full(len(counts), np.nan)
-    np.divide(transition.diagonal() * prior, observed, out=correct, where=observed > 0)
-    return TransitionEstimate(
-        transition_matrix=transition,
-        prior=prior,
-        observed=observed,
-        correct_given_score=np.minimum(correct, 1.0),
-        agreement=float(pairs.trace()),
-        chance_agreement=float(observed @ observed),
-        num_counted=num_counted,
-        solver=solver,
-        loss=_core.moment_loss(counts, transition, prior),
-        steps=steps,
-        converged=converged,
+    check_choice(solver, "solver", SOLVERS)
+    bands = Bootstrap(
+        as_count(bootstrap, "bootstrap", minimum=0), in_range(seed, "seed", 0, MAX_SEED)
     )
+    num_threads = resolve_threads(threads)
+    ratings = check_ratings(scores, None if graph is None else check_graph(graph).num_rows)
+    size = check_num_levels(num_levels, ratings.ravel())
+    extra = check_repeats(repeats, ratings, size)
+    known = check_gold(gold, ratings, size)
+    _refuse_useless(ratings, graph, solver, extra, known, bands)
+    with Reporter.of(progress).stage("transition matrix", unit="steps") as report:
+        if graph is None:
+            estimate = estimate_of_raters(ratings, size, known, report)
+        elif ratings.shape[1] > 1:
+            estimate = estimate_of_raters_and_graph(
+                ratings, graph, size, known, num_threads, report
+            )
+        elif solver == "sharing":
+            seen = observe(ratings, size, extra, known)
+            estimate = estimate_by_sharing(
+                ratings[:, 0], graph, size, seen, bands, num_threads, report
+            )
+        else:
+            estimate = estimate_by_table(ratings[:, 0], graph, size, solver, num_threads, report)
+    return with_verdict(estimate)
+
+
+def _refuse_useless(
+    ratings: IntArray,
+    graph: KnnGraph | None,
+    solver: str,
+    repeats: IntArray | None,
+    gold: IntArray | None,
+    bands: Bootstrap,
+) -> None:
+    """Refuse what could not be used, and a graph that tells nothing."""
+    several = ratings.shape[1] > 1
+    if graph is None and not several:
+        raise InputError("graph: expected one, or several raters' scores (N, R), got neither")
+    if graph is not None and graph.k < 2:
+        raise InputError(f"graph: expected at least 2 neighbours a row, got {graph.k}")
+    if several and repeats is not None:
+        raise InputError(
+            f"repeats: expected with one rater only, got them beside {ratings.shape[1]} raters"
+        )
+    if several and bands.resamples:
+        raise InputError("bootstrap: expected 0 with several raters, whose bands are not made")
+    if solver == "sharing":
+        return
+    if several:
+        raise InputError(f"solver: expected 'sharing' with several raters, got {solver!r}")
+    unused = {
+        "repeats": repeats is not None,
+        "gold": gold is not None,
+        "bootstrap": bands.resamples > 0,
+    }
+    for name, is_given in unused.items():
+        if is_given:
+            raise InputError(f"{name}: expected with solver='sharing' only, got it with {solver!r}")

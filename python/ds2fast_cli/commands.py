@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ds2fast_cli import options as given
+from ds2fast_cli.audit import audit
 from ds2fast_cli.exits import EXIT_CODES, reported_errors
 
 
@@ -40,10 +41,23 @@ def program() -> None:
 )
 @click.option("--overwrite", is_flag=True, help="Replace earlier results in that directory.")
 @click.option(
-    "--min-confidence", type=float, help="Confidence from which a score is corrected.  [0.5]"
+    "--method",
+    type=click.Choice(["posterior", "simifeat"]),
+    help="How scores are curated.  [posterior]",
 )
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Seed of the curation's rounds."
+    "--min-confidence",
+    type=float,
+    help="Confidence from which a correction counts.  [0; 0.5 with simifeat]",
+)
+@click.option(
+    "--trust",
+    type=float,
+    help="Share of the way from given to curated scores that the ranking goes, 0 to 1.  [by the "
+    "verdict: 1, 0.5 where weak, 0 where unreliable]",
+)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of what is drawn at random."
 )
 @given.pool_options
 def select(
@@ -52,7 +66,9 @@ def select(
     fraction: float | None,
     output: Path,
     overwrite: bool,
+    method: str | None,
     min_confidence: float | None,
+    trust: float | None,
     seed: int,
     **options: Any,
 ) -> None:
@@ -64,18 +80,21 @@ def select(
     given.check_together(click.get_current_context())
     from ds2fast_cli.jobs import PoolOptions, SelectOptions, run_select
 
-    chosen = SelectOptions(n, fraction, min_confidence, seed)
+    chosen = SelectOptions(n, fraction, method, min_confidence, trust, seed)
     run_select(PoolOptions(**options), chosen, output, overwrite=overwrite)
 
 
 @program.command(short_help="Is the judge any good? T, and how often neighbours agree.")
+@click.option(
+    "--bootstrap", type=int, default=0, show_default=True, help="Resamples for 95 % bands of T."
+)
 @given.pool_options
-def diagnose(**options: Any) -> None:
+def diagnose(*, bootstrap: int, **options: Any) -> None:
     """Is the judge of DATA any good? Print T and how often neighbours agree; select nothing."""
     given.check_together(click.get_current_context())
     from ds2fast_cli.jobs import PoolOptions, run_diagnose
 
-    run_diagnose(PoolOptions(**options))
+    run_diagnose(PoolOptions(**options), bootstrap)
 
 
 @program.command(short_help="Turn the texts of a pool into vectors in a .npy file.")
@@ -212,3 +231,6 @@ def bench(num_rows: int, dimensions: int, threads: int | None, as_json: bool) ->
     from ds2fast_cli.jobs import run_bench
 
     run_bench(num_rows, dimensions, threads=threads, as_json=as_json)
+
+
+program.add_command(audit)

@@ -46,7 +46,7 @@ class PoolOptions:
     """What is read, how it is embedded and judged, and what is printed."""
 
     data: Path
-    scores: str
+    scores: tuple[str, ...]
     text: str | None
     num_levels: int | None
     embeddings: Path | None
@@ -56,6 +56,9 @@ class PoolOptions:
     gate_overlap: float | None
     long_text: LongText
     k: int
+    repeats: tuple[str, ...]
+    gold: str | None
+    solver: str | None
     preset: str | None
     threads: int | None
     cache_dir: Path | None
@@ -72,9 +75,22 @@ class PoolOptions:
             "gate": gate_of(self.gate_cosine, self.gate_overlap),
             "k": self.k,
             "preset": self.preset,
+            "solver": self.solver,
             "threads": self.threads,
             "cache_dir": False if self.no_cache else self.cache_dir,
         }
+
+    def ratings(self, pool: Pool) -> dict[str, Any]:
+        """What was seen of the rows' scores, as `select` and `diagnose` take it."""
+        seen: dict[str, Any] = {}
+        if len(self.scores) > 1:
+            seen["scores"] = list(self.scores)
+        if self.repeats:
+            seen["repeats"] = list(self.repeats)
+        if self.gold is not None:
+            is_file = Path(self.gold).is_file()
+            seen["gold"] = read_gold(Path(self.gold), pool) if is_file else self.gold
+        return seen
 
 
 @dataclass(frozen=True)
@@ -83,7 +99,9 @@ class SelectOptions:
 
     n: int | None
     fraction: float | None
+    method: str | None
     min_confidence: float | None
+    trust: float | None
     seed: int
 
 
@@ -102,6 +120,7 @@ def run_select(
             embeddings=embeddings,
             **vars(chosen),
             **options.arguments(),
+            **options.ratings(pool),
             progress=_progress(options),
         )
     selection.save(output, overwrite=overwrite)
@@ -114,14 +133,21 @@ def run_select(
 
 
 @interruptible()
-def run_diagnose(options: PoolOptions) -> None:
+def run_diagnose(options: PoolOptions, bootstrap: int = 0) -> None:
     """Print what was found of the judge, in words or as JSON."""
-    check_arguments(num_levels=options.num_levels, **options.arguments(), selects=False)
+    check_arguments(
+        num_levels=options.num_levels, bootstrap=bootstrap, **options.arguments(), selects=False
+    )
     embeddings, origin = _load_embeddings(options)
     pool = _read_pool(options, origin)
     with _weak_evidence_told_once():
         diagnosis = ds2fast.diagnose(
-            pool, embeddings=embeddings, **options.arguments(), progress=_progress(options)
+            pool,
+            embeddings=embeddings,
+            bootstrap=bootstrap,
+            **options.arguments(),
+            **options.ratings(pool),
+            progress=_progress(options),
         )
     if options.as_json or not sys.stdout.isatty():  # what is in a file may be read too late
         print_warnings(diagnosis.warnings)
@@ -192,6 +218,7 @@ def diagnosis_record(diagnosis: Diagnosis, pool: Pool) -> dict[str, Any]:
         "encoder": lasting_part(diagnosis.encoder),
         "embedding_run": run_part(diagnosis.encoder),
         "transition": transition_record(diagnosis.transition),
+        "verdict": {"word": diagnosis.verdict.word, "causes": diagnosis.verdict.causes},
         "warnings": diagnosis.warnings,
     }
 
@@ -225,7 +252,7 @@ def _read_pool(options: PoolOptions, origin: Origin | None) -> Pool:
     if options.embeddings is None:  # a model that is not there is told before the data is read
         check_model(options.model, precision=options.precision, long_text=options.long_text)
     pool = ds2fast.read(
-        options.data, text=options.text, scores=options.scores, num_levels=options.num_levels
+        options.data, text=options.text, scores=options.scores[0], num_levels=options.num_levels
     )
     if not options.quiet:
         click.echo(f"{pool.describe()}\n", err=True)

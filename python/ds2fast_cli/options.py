@@ -65,7 +65,13 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as
 
 _POOL_OPTIONS = (
     DATA,
-    click.option("--scores", default="score", show_default=True, help="Field with the scores."),
+    click.option(
+        "--scores",
+        multiple=True,
+        default=("score",),
+        show_default="score",
+        help="Field with the scores; given several times, several raters.",
+    ),
     TEXT,
     click.option("--num-levels", type=int, help="Take scores as levels 0..K-1, K given here."),
     click.option(
@@ -80,6 +86,20 @@ _POOL_OPTIONS = (
     GATE_OVERLAP,
     LONG_TEXT,
     click.option("-k", "k", type=int, default=10, show_default=True, help="Neighbours."),
+    click.option(
+        "--repeats",
+        multiple=True,
+        help="Field with further scores of some rows by the same rater; may be given again.",
+    ),
+    click.option(
+        "--gold",
+        help="True scores of some rows: a field, or a file as `ds2fast audit` writes it.",
+    ),
+    click.option(
+        "--solver",
+        type=click.Choice(["sharing", "em", "moments"]),
+        help="How T is fitted.  [sharing]",
+    ),
     click.option("--preset", type=click.Choice(["paper"]), help="The method as published."),
     THREADS,
     CACHE_DIR,

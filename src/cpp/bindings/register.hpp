@@ -5,11 +5,14 @@
 namespace ds2fast::bindings {
 
 // One function an area, each in its bind_<area>.cpp.
+void register_beliefs(pybind11::module_& module);
 void register_build_info(pybind11::module_& module);
 void register_curation(pybind11::module_& module);
 void register_encoder(pybind11::module_& module);
 void register_knn(pybind11::module_& module);
+void register_panel(pybind11::module_& module);
 void register_selection(pybind11::module_& module);
+void register_sharing(pybind11::module_& module);
 void register_static(pybind11::module_& module);
 void register_transition(pybind11::module_& module);
 

@@ -8,25 +8,14 @@
 
 #include "core/paced_poll.hpp"
 #include "transition/assignment.hpp"
+#include "transition/squarem.hpp"
 
 namespace ds2fast::transition {
 namespace {
 
-constexpr double kTolerance = 1e-10;
-constexpr std::size_t kMaxSteps = 20000;
+constexpr ClimbLimits kTrial{1e-5, 200};
+constexpr ClimbLimits kLimits{1e-10, 20000};
 constexpr double kLeastShare = 1e-300;
-
-double largest_move(const std::vector<double>& from, const std::vector<double>& to) {
-  double largest = 0.0;
-  for (std::size_t at = 0; at < from.size(); ++at) {
-    largest = std::max(largest, std::abs(to[at] - from[at]));
-  }
-  return largest;
-}
-
-double largest_move(const LatentClasses& from, const LatentClasses& to) {
-  return std::max(largest_move(from.transition, to.transition), largest_move(from.prior, to.prior));
-}
 
 /// Scales weights to sum 1; false (and nothing done) where there is no weight.
 bool normalise(double* weights, std::size_t size) {
@@ -40,7 +29,65 @@ bool normalise(double* weights, std::size_t size) {
   return true;
 }
 
+/// The EM as squarem.hpp climbs it: T and then p in one vector.
+class FlatEm {
+ public:
+  FlatEm(LatentClassEm& em, std::size_t num_levels) : em_(em), classes_(num_levels) {}
+
+  double step(const std::vector<double>& from, std::vector<double>& to, bool with_likelihood) {
+    double likelihood = 0.0;
+    classes_ = split(from);
+    to = join(em_.step(classes_, with_likelihood ? &likelihood : nullptr));
+    return likelihood;
+  }
+
+  void guard(std::vector<double>& point) const {
+    const std::size_t k = classes_.num_levels;
+    for (std::size_t row = 0; row <= k; ++row) {  // T's rows, then p
+      normalise(&point[row * k], k);
+    }
+  }
+
+  static std::vector<double> join(const LatentClasses& classes) {
+    std::vector<double> point = classes.transition;
+    point.insert(point.end(), classes.prior.begin(), classes.prior.end());
+    return point;
+  }
+
+  LatentClasses split(const std::vector<double>& point) const {
+    LatentClasses classes(classes_.num_levels);
+    const auto middle = point.begin() + static_cast<std::ptrdiff_t>(classes.transition.size());
+    std::copy(point.begin(), middle, classes.transition.begin());
+    std::copy(middle, point.end(), classes.prior.begin());
+    return classes;
+  }
+
+ private:
+  LatentClassEm& em_;
+  LatentClasses classes_;
+};
+
 }  // namespace
+
+std::vector<LatentClasses> starting_points(const std::vector<double>& observed) {
+  const std::size_t k = observed.size();
+  LatentClasses mostly_right = softmax(start_logits(k));
+  LatentClasses near(k);
+  LatentClasses half(k);
+  for (std::size_t i = 0; i < k; ++i) {
+    for (std::size_t a = 0; a < k; ++a) {
+      const auto distance = static_cast<double>(i > a ? i - a : a - i);
+      near.transition[i * k + a] = std::exp(-distance);
+      half.transition[i * k + a] = 0.5 * observed[a] + (a == i ? 0.5 : 0.0);
+    }
+    normalise(&near.transition[i * k], k);
+  }
+  std::vector<LatentClasses> starts{std::move(mostly_right), std::move(near), std::move(half)};
+  for (LatentClasses& start : starts) {
+    start.prior = observed;
+  }
+  return starts;
+}
 
 LatentClassEm::LatentClassEm(VectorView<const std::int64_t> counts, std::size_t num_levels)
     : triples_(num_levels), shares_(triples_.num_cells()), observed_(num_levels) {
@@ -54,9 +101,11 @@ LatentClassEm::LatentClassEm(VectorView<const std::int64_t> counts, std::size_t 
 }
 
 LatentClasses LatentClassEm::start() const {
-  LatentClasses classes = softmax(start_logits(triples_.num_levels()));
-  classes.prior = observed_;
-  return classes;
+  return starts().front();
+}
+
+std::vector<LatentClasses> LatentClassEm::starts() const {
+  return starting_points(observed_);
 }
 
 LatentClasses LatentClassEm::step(const LatentClasses& classes, double* log_likelihood) {
@@ -92,19 +141,17 @@ LatentClasses LatentClassEm::step(const LatentClasses& classes, double* log_like
 
 Fit solve_em(VectorView<const std::int64_t> counts, std::size_t num_levels, Monitor& monitor) {
   LatentClassEm em(counts, num_levels);
-  LatentClasses classes = em.start();
-  PacedPoll poll(monitor);
-  std::size_t step = 0;
-  double moved = 1.0;
-  for (; moved >= kTolerance && step < kMaxSteps; ++step) {
-    LatentClasses next = em.step(classes);
-    moved = largest_move(classes, next);
-    classes = std::move(next);
-    poll(step, kMaxSteps);
+  FlatEm flat(em, num_levels);
+  std::vector<std::vector<double>> starts;
+  for (const LatentClasses& start : em.starts()) {
+    starts.push_back(FlatEm::join(start));
   }
-  poll.finish(kMaxSteps);
+  PacedPoll poll(monitor);
+  const Climb climb = climb_from_best(flat, starts, kTrial, kLimits, poll);
+  poll.finish(kLimits.max_steps);
+  LatentClasses classes = flat.split(climb.point);
   order_hidden_levels(classes);
-  return {std::move(classes), step, moved < kTolerance};
+  return {std::move(classes), climb.steps, climb.converged};
 }
 
 }  // namespace ds2fast::transition

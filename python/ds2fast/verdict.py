@@ -1,0 +1,156 @@
+"""How far may an estimate be trusted? A word, and what led to it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ds2fast.results import TransitionEstimate, Verdict
+
+LEAST_LIFT = 0.02
+"""Agreement above chance below which neighbours tell nothing, however many rows there are."""
+
+STRONG_LIFT = 0.10
+"""Share of the possible agreement above chance below which T rests on little."""
+
+LEAST_SHARING = 0.3
+LEAST_SINGULAR = 0.05
+MOST_MISFIT = 0.05
+MOST_ONE_LEVEL = 0.8
+ENOUGH_SIGNAL = 200
+
+TRUSTS = {"verified": 1.0, "plausible": 1.0, "weak": 0.5, "unreliable": 0.0}
+WORDS = ("verified", "plausible", "weak", "unreliable")
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """One cause and the best word that it leaves."""
+
+    word: str
+    cause: str
+    of_the_estimate: bool = True
+
+
+def with_verdict(estimate: TransitionEstimate) -> TransitionEstimate:
+    """The estimate with the verdict that its own figures give."""
+    return replace(estimate, verdict=combine(_start(estimate), doubts_of(estimate)))
+
+
+def verdict_of(estimate: TransitionEstimate | None, more: Iterable[Doubt]) -> Verdict:
+    """The estimate's verdict and what else speaks against it; without one (a curation was given)
+    nothing is known, so `plausible` is the best that is said."""
+    return combine(Verdict("plausible") if estimate is None else estimate.verdict, more)
+
+
+def combine(start: Verdict, doubts: Iterable[Doubt]) -> Verdict:
+    """The worst word of all; causes worst first."""
+    found = sorted(doubts, key=lambda doubt: -WORDS.index(doubt.word))
+    word = max((start.word, *(doubt.word for doubt in found)), key=WORDS.index)
+    trusts = (TRUSTS[doubt.word] for doubt in found if doubt.of_the_estimate)
+    causes = (*(doubt.cause for doubt in found), *start.causes)
+    return Verdict(word, causes, min((start.trust, *trusts)))
+
+
+def _start(estimate: TransitionEstimate) -> Verdict:
+    if estimate.signal and estimate.num_signal >= ENOUGH_SIGNAL:
+        kinds = " and ".join(estimate.signal)
+        own = "" if estimate.own is None else (
+            f"; {estimate.own:.0%} of the rows have a quality of their own, unlike their neighbours'"
+        )
+        return Verdict("verified", (f"T was checked by {kinds}{own}",))
+    if estimate.signal:
+        return Verdict(
+            "plausible",
+            (
+                f"only {estimate.num_signal} rows with {' and '.join(estimate.signal)} check T; "
+                f"{ENOUGH_SIGNAL} are enough to call it verified",
+            ),
+        )
+    return Verdict(
+        "plausible",
+        (
+            "one rater and a graph cannot tell noise of the rater from rows with a quality of "
+            "their own; repeats, gold labels or a second rater can",
+        ),
+    )
+
+
+def doubts_of(estimate: TransitionEstimate) -> list[Doubt]:
+    """What in the estimate's own figures speaks against it."""
+    checks = (_agreement, _sharing, _one_level, _singular, _misfit, _settled)
+    return [doubt for check in checks if (doubt := check(estimate)) is not None]
+
+
+def _agreement(estimate: TransitionEstimate) -> Doubt | None:
+    """Neighbours that agree no more than by chance carry no information on T."""
+    if math.isnan(estimate.agreement):
+        return None
+    chance = estimate.chance_agreement
+    error = math.sqrt(chance * (1.0 - chance) / max(estimate.num_counted, 1))
+    lift = estimate.agreement - chance
+    told = (
+        f"neighbours have the same score in {estimate.agreement:.1%} of {estimate.num_counted} "
+        f"rows; by chance it would be {chance:.1%}"
+    )
+    if lift < max(LEAST_LIFT, 3.0 * error):
+        return Doubt("unreliable", f"{told}: not clearly more, so T rests on almost nothing")
+    if lift < STRONG_LIFT * (1.0 - chance):
+        return Doubt("weak", f"{told}: little more")
+    return None
+
+
+def _sharing(estimate: TransitionEstimate) -> Doubt | None:
+    """Where even the most similar neighbours seldom share a level, the fit is extrapolation."""
+    curve = estimate.clusterability
+    if curve is None or estimate.signal:
+        return None
+    most = float(curve.sharing.max())
+    if most >= LEAST_SHARING:
+        return None
+    return Doubt("weak", f"even the most similar neighbours share a true score in only {most:.0%}")
+
+
+def _one_level(estimate: TransitionEstimate) -> Doubt | None:
+    most = int(estimate.observed.argmax())
+    share = float(estimate.observed[most])
+    if share <= MOST_ONE_LEVEL:
+        return None
+    return Doubt("weak", f"the rater gave score {most} to {share:.0%} of the rows")
+
+
+def _singular(estimate: TransitionEstimate) -> Doubt | None:
+    """Rows of T that are nearly alike: true levels that the scores cannot tell apart."""
+    present = np.flatnonzero(estimate.prior > 0)
+    matrix = estimate.transition_matrix[present]
+    least = float(np.linalg.svd(matrix, compute_uv=False).min())
+    if least >= LEAST_SINGULAR:
+        return None
+    return Doubt(
+        "weak",
+        f"T is nearly singular (least singular value {least:.3f}): the rater gives some true "
+        "levels the same scores",
+    )
+
+
+def _misfit(estimate: TransitionEstimate) -> Doubt | None:
+    if math.isnan(estimate.misfit) or estimate.misfit <= MOST_MISFIT:
+        return None
+    return Doubt(
+        "weak",
+        f"{estimate.misfit:.1%} of the counted triples lie where the model does not put them, "
+        "beyond what sampling explains",
+    )
+
+
+def _settled(estimate: TransitionEstimate) -> Doubt | None:
+    if estimate.converged:
+        return None
+    return Doubt(
+        "weak",
+        f"the fit of T had not settled after {estimate.steps} steps: the counts hold too little "
+        "to tell the levels apart",
+    )
