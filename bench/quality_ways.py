@@ -101,7 +101,7 @@ def curated(
     repeats: IntArray | None = None,
     k: int | None = None,
 ) -> Found:
-    """By the default curator."""
+    """By the default curator; as `select` does, the ranking goes as far as the verdict trusts it."""
     curation = curate_scores(
         case.planted.scores,
         case.pool.graph,
@@ -111,7 +111,8 @@ def curated(
         threads=case.pool.threads,
         progress=False,
     )
-    return Found(curation.rank_keys, curation.scores, curation, estimate)
+    keys = curation.keys_shrunk_to(case.planted.scores, estimate.verdict.trust)
+    return Found(keys, curation.scores, curation, estimate)
 
 
 # --- Controls: what needs no curation -------------------------------------------------------------

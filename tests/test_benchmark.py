@@ -24,8 +24,10 @@ from ds2fast.errors import InputError
 STAGES = [
     "k-NN graph",
     "k-NN graph, BLAS",
+    "sharing counts",
+    "neighbours' beliefs",
     "counts + EM",
-    "curation (51 rounds)",
+    "SimiFeat (51 rounds)",
     "long tail",
     "dual sort",
 ]
@@ -107,10 +109,23 @@ def _wrong_order(*arguments: Any, **options: Any) -> Any:
     return RIGHT["dual_sort"](*arguments, **options)[::-1]
 
 
+def _wrong_counts(*arguments: Any) -> Any:
+    triples = RIGHT["count_sharing"](*arguments)
+    counts = triples.counts.copy()
+    counts[0, 0, 0, 0] += 1
+    return dataclasses.replace(triples, counts=counts)
+
+
+def _wrong_beliefs(*arguments: Any) -> Any:
+    return RIGHT["neighbour_beliefs"](*arguments)[:, ::-1]
+
+
 WRONG = {
+    "count_sharing": (_wrong_counts, "sharing counts"),
+    "neighbour_beliefs": (_wrong_beliefs, "neighbours' beliefs"),
     "knn_graph": (_wrong_graph, "k-NN graph"),
     "estimate_transition_matrix": (_wrong_estimate, "counts"),
-    "curate_scores": (_wrong_curation, "curation"),
+    "curate_scores": (_wrong_curation, "SimiFeat"),
     "long_tail_scores": (_wrong_rarity, "long tail"),
     "dual_sort": (_wrong_order, "dual sort"),
 }

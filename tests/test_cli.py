@@ -20,11 +20,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 import ds2fast
+from ds2fast.audit import write_gold
 from ds2fast.errors import InputError, InputFileError, ModelNotFoundError, OutputError
 from ds2fast.evidence import WeakEvidenceWarning
 from ds2fast_cli.commands import program
 from ds2fast_cli.exits import exit_code
 from ds2fast_cli.options import DEFAULT_MODEL
+from planted import Planted, noisy_rater, plant
 
 PROGRAM = (sys.executable, "-m", "ds2fast_cli")
 
@@ -225,6 +227,120 @@ def test_a_missing_model_says_where_it_was_looked_for(tmp_path: Path) -> None:
     assert f"expected a directory at {tmp_path / 'no_model'}" in error_of(result, 2)
 
 
+# --- What was seen of the scores, and how they are curated ---------------------------------------
+
+
+def write_rated(folder: Path, *, scale: tuple[int, ...] = (0, 1, 2, 3)) -> Planted:
+    """A pool with scores, second scores, true ones and a second rater's, and its vectors."""
+    pool = plant(900, own=0.2)
+    second, gold, other = pool.repeat(300), pool.know(250), pool.rate(noisy_rater(4, 0.8), 5)
+    rows = [
+        {
+            "text": f"Question {n} about {TOPICS[n % 6]}.",
+            "score": scale[score],
+            "again": None if second[n] < 0 else scale[second[n]],
+            "truth": None if gold[n] < 0 else scale[gold[n]],
+            "other": scale[other[n]],
+        }
+        for n, score in enumerate(pool.scores)
+    ]
+    (folder / "pool.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    np.save(folder / "rows.npy", pool.rows)
+    return pool
+
+
+def select_rated(folder: Path, *options: Any) -> dict[str, Any]:
+    """The manifest of a selection of 100 rows, which `folder / "out"` holds."""
+    result = run("select", folder / "pool.jsonl", "-n", 100, "-o", folder / "out", "--overwrite",
+                 "--embeddings", folder / "rows.npy", "-q", "--json", *options)  # fmt: skip
+    assert result.exit_code == 0, result.output
+    manifest = json.loads(result.stdout)
+    assert isinstance(manifest, dict)
+    return manifest
+
+
+def test_repeats_and_gold_are_fields(tmp_path: Path) -> None:
+    pool = write_rated(tmp_path)
+    manifest = select_rated(tmp_path, "--repeats", "again", "--gold", "truth")
+    transition = manifest["transition"]
+    assert transition["solver"] == "sharing"
+    assert transition["signal"] == ["repeats", "gold"]
+    assert transition["signal_rows"] == int(((pool.repeat(300) >= 0) | (pool.know(250) >= 0)).sum())
+    assert (manifest["settings"]["repeated_rows"], manifest["settings"]["gold_rows"]) == (300, 250)
+    by_name = ds2fast.select(
+        tmp_path / "pool.jsonl", embeddings=pool.rows, n=100, repeats="again", gold="truth"
+    )
+    assert transition["own"] == pytest.approx(by_name.transition.own)  # type: ignore[union-attr]
+    table = pq.read_table(tmp_path / "out" / "scores.parquet").to_pydict()
+    assert [i for _, i in sorted((r, i) for i, r in enumerate(table["rank"]) if r >= 0)] == (
+        by_name.indices.tolist()
+    )
+
+
+@pytest.mark.parametrize("scale", [(0, 1, 2, 3), (4, 6, 8, 10)])
+def test_gold_may_be_a_file_of_labels(tmp_path: Path, scale: tuple[int, ...]) -> None:
+    write_rated(tmp_path, scale=scale)
+    pool = ds2fast.read(tmp_path / "pool.jsonl")
+    labels = [n for n, label in enumerate(pool.column("truth")) if label is not None]
+    write_gold(tmp_path / "gold.jsonl", pool, np.array(labels), pool.column("truth"))
+    by_file = select_rated(tmp_path, "--gold", tmp_path / "gold.jsonl")
+    by_field = select_rated(tmp_path, "--gold", "truth")
+    assert by_file["settings"]["gold_rows"] == 250
+    assert by_file["transition"] == by_field["transition"]
+
+
+def test_scores_given_twice_are_two_raters(tmp_path: Path) -> None:
+    write_rated(tmp_path)
+    manifest = select_rated(tmp_path, "--scores", "score", "--scores", "other")
+    assert manifest["settings"]["raters"] == 2
+    assert manifest["transition"]["signal"] == ["raters"]
+    assert np.array(manifest["transition"]["rater_matrices"]).shape == (2, 4, 4)
+    # Of two the second is the better one.
+    right = [np.trace(matrix) for matrix in manifest["transition"]["rater_matrices"]]
+    assert right[1] > right[0]
+
+
+def test_methods_and_solvers_are_options(tmp_path: Path) -> None:
+    write_rated(tmp_path)
+    manifest = select_rated(tmp_path, "--solver", "em", "--method", "simifeat")
+    assert manifest["transition"]["solver"] == "em"
+    assert manifest["curation"]["method"] == "simifeat"
+    assert manifest["curation"]["min_confidence"] == 0.5
+    default = select_rated(tmp_path)
+    assert default["transition"]["solver"] == "sharing"
+    assert default["curation"]["method"] == "posterior"
+    assert default["curation"]["min_confidence"] == 0.0
+    paper = select_rated(tmp_path, "--preset", "paper")
+    assert paper["transition"]["solver"] == "moments"
+    assert paper["curation"]["method"] == "simifeat"
+
+
+def test_trust_0_selects_by_the_scores_as_given(tmp_path: Path) -> None:
+    write_rated(tmp_path)
+    manifest = select_rated(tmp_path, "--trust", 0)
+    assert manifest["selection"]["trust"] == 0.0
+    assert manifest["selection"]["same_as_given"] == 100
+    assert select_rated(tmp_path)["selection"]["trust"] == 1.0
+    table = pq.read_table(tmp_path / "out" / "scores.parquet").to_pydict()
+    assert table["rank_key"] != table["given_score"]
+
+
+def test_bands_are_printed_where_they_are_asked_for(tmp_path: Path) -> None:
+    write_rated(tmp_path)
+    arguments = (tmp_path / "pool.jsonl", "--embeddings", tmp_path / "rows.npy", "-q", "--json")
+    result = run("diagnose", *arguments, "--bootstrap", 10)
+    assert result.exit_code == 0, result.output
+    transition = json.loads(result.stdout)["transition"]
+    assert transition["bands"]["resamples"] == 10
+    lower, upper = (np.array(transition["bands"][name]) for name in ("lower", "upper"))
+    assert (lower <= transition["transition_matrix"]).all()
+    assert (transition["transition_matrix"] <= upper).all()
+    without = json.loads(run("diagnose", *arguments).stdout)["transition"]
+    assert without["bands"] is None
+    words = run("diagnose", *arguments[:-1], "--bootstrap", 10)
+    assert "95 % bands of T's diagonal (10 resamples)" in words.stdout
+
+
 # --- The order of checks --------------------------------------------------------------------------
 
 WRONG_ARGUMENTS = [
@@ -237,6 +353,9 @@ WRONG_ARGUMENTS = [
     (("-n", 1, "--min-confidence", 1.5), "min_confidence: expected"),
     (("-n", 1, "--num-levels", 1), "num_levels: expected 2"),
     (("-n", 1, "--seed", -1), "seed: expected"),
+    (("-n", 1, "--trust", 1.5), "trust: expected 0 to 1"),
+    (("-n", 1, "--preset", "paper", "--solver", "em"), "solver: expected 'moments'"),
+    (("-n", 1, "--preset", "paper", "--method", "posterior"), "method: expected 'simifeat'"),
     (("-n", 1, "--threads", 0), "threads: expected"),
 ]
 
@@ -255,6 +374,8 @@ def test_arguments_are_checked_before_anything_is_looked_for(
 def test_diagnose_checks_its_arguments_first_too(tmp_path: Path) -> None:
     result = run("diagnose", tmp_path / "no.jsonl", "--model", tmp_path / "no_model", "-k", 1)
     assert "error: k: expected at least 2" in error_of(result, 2)
+    result = run("diagnose", tmp_path / "no.jsonl", "--model", "./nowhere", "--bootstrap", -1)
+    assert "error: bootstrap: expected at least 0" in error_of(result, 2)
 
 
 def test_the_output_is_checked_before_the_encoder(tmp_path: Path) -> None:

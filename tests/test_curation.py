@@ -1,4 +1,4 @@
-"""SimiFeat's votes and the curated scores against the NumPy reference, bit for bit."""
+"""SimiFeat's votes against the NumPy reference, bit for bit; what the posterior makes of scores."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 import ds2fast.curation
 from ds2fast import _core, reference
 from ds2fast.curation import curate_scores
-from ds2fast.simifeat import error_rates
 from ds2fast.errors import InputError, InputTypeError
 from ds2fast.graph import KnnGraph
 from ds2fast.results import Curation, DoubleArray, IntArray, TransitionEstimate
+from ds2fast.simifeat import error_rates
 
 
 def make_estimate(
@@ -95,6 +95,7 @@ def fields(curation: Curation) -> list[Any]:
         curation.suggested,
         curation.confidence,
         curation.error_probability,
+        curation.rank_keys,
     ]
 
 
@@ -113,8 +114,8 @@ def test_votes_and_curated_scores_equal_the_reference(
     )  # fmt: skip
     for ours, theirs in zip(found, votes, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    curation = curate_scores(scores, graph, estimate, k=k, rounds=7, seed=5)
-    for mine, theirs in zip(fields(curation), expected, strict=True):
+    curation = curate_scores(scores, graph, estimate, method="simifeat", k=k, rounds=7, seed=5)
+    for mine, theirs in zip(fields(curation), [*expected, expected[0]], strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
 
@@ -142,12 +143,14 @@ def test_votes_equal_the_reference_on_any_small_pool(
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_the_same_bytes_for_any_number_of_threads() -> None:
+@pytest.mark.parametrize("method", ["posterior", "simifeat"])
+def test_the_same_bytes_for_any_number_of_threads(method: str) -> None:
     scores, graph = make_pool(20_000, 6, 12, unrated=0.2)
-    expected = fields(curate_scores(scores, graph, random_estimate(6), rounds=5, threads=1))
+    given: dict[str, Any] = {"method": method, "rounds": 5}
+    expected = fields(curate_scores(scores, graph, random_estimate(6), **given, threads=1))
     assert expected[1].any()
     for threads in (2, 7):
-        found = fields(curate_scores(scores, graph, random_estimate(6), rounds=5, threads=threads))
+        found = fields(curate_scores(scores, graph, random_estimate(6), **given, threads=threads))
         for ours, theirs in zip(found, expected, strict=True):
             assert ours.tobytes() == theirs.tobytes()
 
@@ -155,9 +158,9 @@ def test_the_same_bytes_for_any_number_of_threads() -> None:
 def test_the_seed_decides_the_draws() -> None:
     scores, graph = make_pool(500, 6, 12)
     estimate = random_estimate(6)
-    one = curate_scores(scores, graph, estimate, seed=1)
-    again = curate_scores(scores, graph, estimate, seed=1)
-    other = curate_scores(scores, graph, estimate, seed=2**64 - 1)
+    one = curate_scores(scores, graph, estimate, method="simifeat", seed=1)
+    again = curate_scores(scores, graph, estimate, method="simifeat", seed=1)
+    other = curate_scores(scores, graph, estimate, method="simifeat", seed=2**64 - 1)
     assert one.error_probability.tobytes() == again.error_probability.tobytes()
     assert one.error_probability.tobytes() != other.error_probability.tobytes()
 
@@ -172,7 +175,7 @@ def two_groups(size: int = 20) -> tuple[IntArray, KnnGraph]:
 
 def test_a_clean_pool_keeps_every_score() -> None:
     scores, graph = two_groups()
-    curation = curate_scores(scores, graph, random_estimate(2))
+    curation = curate_scores(scores, graph, random_estimate(2), method="simifeat")
     np.testing.assert_array_equal(curation.scores, scores)
     assert not curation.misrated.any()
     # Nothing was flagged in any of the rounds that saw a row: (0 + 1) / (seen + 2).
@@ -183,7 +186,8 @@ def test_a_clean_pool_keeps_every_score() -> None:
 def test_a_planted_error_is_mended() -> None:
     scores, graph = two_groups()
     scores[3] = 1
-    curation = curate_scores(scores, graph, random_estimate(2), rounds=51)
+    estimate = random_estimate(2)
+    curation = curate_scores(scores, graph, estimate, method="simifeat", rounds=51)
     assert curation.scores[3] == 0
     assert curation.suggested[3] == 0
     assert curation.misrated[3]
@@ -192,22 +196,26 @@ def test_a_planted_error_is_mended() -> None:
     assert curation.confidence[3] == pytest.approx(curation.error_probability[3] ** 2)
     assert curation.corrected[3]
     np.testing.assert_array_equal(np.flatnonzero(curation.scores != scores), [3])
-    cautious = curate_scores(scores, graph, random_estimate(2), rounds=51, min_confidence=1.0)
+    cautious = curate_scores(
+        scores, graph, estimate, method="simifeat", rounds=51, min_confidence=1.0
+    )
     np.testing.assert_array_equal(cautious.scores, scores)
     assert cautious.misrated[3]
 
 
-def test_unrated_rows_stay_unrated() -> None:
+@pytest.mark.parametrize("method", ["posterior", "simifeat"])
+def test_unrated_rows_stay_unrated(method: str) -> None:
     scores, graph = two_groups()
     scores[[0, 25]] = -1
-    curation = curate_scores(scores, graph, random_estimate(2))
+    curation = curate_scores(scores, graph, random_estimate(2), method=method)
     for row in (0, 25):
+        assert curation.rank_keys[row] == -1
         assert curation.scores[row] == curation.suggested[row] == -1
         assert np.isnan(curation.error_probability[row])
         assert not curation.misrated[row]
     floats = np.where(scores < 0, np.nan, scores)
     np.testing.assert_array_equal(
-        curate_scores(floats, graph, random_estimate(2)).scores, curation.scores
+        curate_scores(floats, graph, random_estimate(2), method=method).scores, curation.scores
     )
 
 
@@ -242,7 +250,7 @@ def test_a_level_without_error_rate_is_never_flagged() -> None:
     scores, graph = make_pool(300, 3, 8)
     estimate = random_estimate(3)
     estimate = replace(estimate, observed=np.array([0.0, 0.5, 0.5]))
-    curation = curate_scores(scores, graph, estimate, k=8)
+    curation = curate_scores(scores, graph, estimate, method="simifeat", k=8)
     assert not curation.misrated[scores == 0].any()
     assert curation.misrated[scores > 0].any()
 
@@ -250,11 +258,15 @@ def test_a_level_without_error_rate_is_never_flagged() -> None:
 def test_the_settings_are_kept() -> None:
     scores, graph = two_groups()
     curation = curate_scores(
-        scores, graph, random_estimate(2), min_confidence=0.25, k=4, rounds=3, seed=9
-    )
+        scores, graph, random_estimate(2),
+        method="simifeat", min_confidence=0.25, k=4, rounds=3, seed=9,
+    )  # fmt: skip
     assert (curation.method, curation.min_confidence, curation.k) == ("simifeat", 0.25, 4)
     assert (curation.rounds, curation.seed) == (3, 9)
     assert curation.scores.dtype == curation.suggested.dtype == np.int64
+    default = curate_scores(scores, graph, random_estimate(2))
+    assert (default.method, default.min_confidence, default.k) == ("posterior", 0.0, 19)
+    assert (default.rounds, default.seed, default.rank_step) == (0, 0, 0.25)
 
 
 def _refuse(match: str, error: type[Exception] = InputError, **arguments: Any) -> None:
@@ -264,7 +276,7 @@ def _refuse(match: str, error: type[Exception] = InputError, **arguments: Any) -
             arguments.pop("scores", scores),
             arguments.pop("graph", graph),
             arguments.pop("estimate", random_estimate(3)),
-            **{"k": 5, **arguments},
+            **{"method": "simifeat", "k": 5, **arguments},
         )
 
 
@@ -283,7 +295,9 @@ def test_bad_input_is_refused() -> None:
 
 
 def test_bad_settings_are_refused() -> None:
-    _refuse("method: expected one of simifeat, got 'vote'", method="vote")
+    _refuse("method: expected 'posterior' or 'simifeat', got 'vote'", method="vote")
+    _refuse("k: expected at most the graph's 4 neighbours, got 5", method="posterior")
+    _refuse("k: expected at least 1, got 0", method="posterior", k=0)
     _refuse("k: expected at least 2, got 1", k=1)
     _refuse(r"k: expected at most 5 \(the row and the graph\'s 4 .*got 6", k=6)
     _refuse("rounds: expected at least 1, got 0", rounds=0)
@@ -299,8 +313,14 @@ def test_bad_settings_are_refused() -> None:
 def test_progress_is_told() -> None:
     scores, graph = make_pool(300, 3, 8)
     calls: list[tuple[str, int, int]] = []
-    curate_scores(scores, graph, random_estimate(3), k=5, progress=lambda *call: calls.append(call))
+    given: dict[str, Any] = {"k": 5, "progress": lambda *call: calls.append(call)}
+    curate_scores(scores, graph, random_estimate(3), method="simifeat", **given)
     assert calls[-1] == ("curation", 51, 51)
+    calls.clear()
+    curate_scores(scores, graph, random_estimate(3), **given)
+    stage, done, total = calls[-1]
+    assert stage == "curation"
+    assert done == total > 0
 
 
 def test_ctrl_c_stops_the_rounds() -> None:
@@ -309,7 +329,9 @@ def test_ctrl_c_stops_the_rounds() -> None:
     started = time.monotonic()
     timer.start()
     with pytest.raises(KeyboardInterrupt):
-        curate_scores(scores, graph, random_estimate(4), rounds=10**6)  # minutes of work
+        curate_scores(
+            scores, graph, random_estimate(4), method="simifeat", rounds=10**6
+        )  # minutes of work
     assert time.monotonic() - started < 1.2
     timer.join()
 

@@ -51,6 +51,7 @@ def make_selection(pool: Pool | None, rows: tuple[int, ...] = (0, 1)) -> Selecti
     return Selection(
         indices=np.array(rows),
         given_scores=np.array([1, 4, -1, 3]),
+        keys=np.array([4.0, 4.0, -1.0, 2.0]),
         long_tail=np.array([0.4, 0.3, 0.2, 0.1], np.float32),
         graph=graph,
         transition=None,
@@ -102,6 +103,8 @@ def test_every_column_of_the_scores(tmp_path: Path) -> None:
         "error_probability": [0.9, 0.2, nan, 0.75],
         "suggested_score": [4, 4, -1, 2],
         "confidence": [0.834, 0.1, nan, 0.5],
+        "expected_score": [4.0, 4.0, -1.0, 2.0],
+        "rank_key": [4.0, 4.0, -1.0, 2.0],
         "long_tail": pytest.approx([0.4, 0.3, 0.2, 0.1]),
         "rank": [0, 1, -1, -1],
         "selected": [True, True, False, False],
@@ -120,6 +123,7 @@ def test_reasons_of_many_rows_take_no_long_time() -> None:
     selection = Selection(
         indices=np.arange(many // 2),
         given_scores=np.ones(many, np.int64),
+        keys=np.full(many, 2.0),
         long_tail=np.ones(many, np.float32),
         graph=small.graph,
         transition=None,

@@ -1,4 +1,9 @@
-"""`ds2fast bench`: each native stage against `reference.py`, results checked before timings."""
+"""`ds2fast bench`: each native stage against plain NumPy, results checked before timings.
+
+The whole method is compared as published with `reference.py` (EM and votes); of the method by
+default the counting and the neighbours' beliefs, whose oracles are `reference_sharing.py` and
+`reference_posterior.py`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ds2fast import reference
+from ds2fast import _core, reference, reference_posterior, reference_sharing
 from ds2fast.arguments import as_count
 from ds2fast.build import build_info
 from ds2fast.curation import curate_scores
@@ -17,12 +22,25 @@ from ds2fast.diversity import long_tail_scores
 from ds2fast.errors import Ds2fastError
 from ds2fast.graph import KnnGraph
 from ds2fast.knn import knn_graph
+from ds2fast.observations import observe
+from ds2fast.posterior import Rater, find_witnesses, fit_alpha, pattern_messages
 from ds2fast.results import Curation, DoubleArray, FloatArray, IntArray, TransitionEstimate
 from ds2fast.selection import dual_sort
+from ds2fast.sharing import (
+    CURVE_BINS,
+    NEAREST,
+    VOTERS,
+    Triples,
+    bins_for,
+    count_triples,
+    independent_neighbours,
+)
 from ds2fast.threads import resolve_threads
 from ds2fast.transition import estimate_transition_matrix
 
 T = TypeVar("T")
+
+neighbour_beliefs = _core.neighbour_beliefs
 
 NUM_LEVELS = 6
 GRAPH_WIDTH = 14
@@ -147,9 +165,12 @@ def _measure_stages(
     graph, search = _measure_search(rows, threads, seed)
     estimate, fit = _measure_fit(scores, graph, threads)
     curation, vote = _measure_curation(scores, graph, estimate, threads, seed)
+    triples = _measure_triples(scores, graph, threads)
+    beliefs = _measure_beliefs(scores, graph, estimate, threads)
     long_tail, rarity = _measure_long_tail(graph, threads)
     blocks = _measure_blocks(rows, graph, search.native_seconds)
-    return [search, blocks, fit, vote, rarity, _measure_sort(curation.scores, long_tail)]
+    sort = _measure_sort(curation.scores, long_tail)
+    return [search, blocks, triples, beliefs, fit, vote, rarity, sort]
 
 
 def _measure_search(rows: FloatArray, threads: int, seed: int) -> tuple[KnnGraph, Measurement]:
@@ -215,11 +236,53 @@ def search_plainly(
     return ids, similarities
 
 
+def _measure_triples(scores: IntArray, graph: KnnGraph, threads: int) -> Measurement:
+    triples, native = _timed(lambda: count_sharing(scores, graph, threads))
+    counts, plain = _timed(lambda: _count_plainly(scores, graph))
+    _require(np.array_equal(triples.counts, counts), "sharing counts")
+    return Measurement("sharing counts", native, plain, "all counts")
+
+
+def count_sharing(scores: IntArray, graph: KnnGraph, threads: int) -> Triples:
+    """Independent neighbours, and the counts that T is fitted to by default."""
+    voters = independent_neighbours(scores, graph, threads)
+    return count_triples(scores, voters, NUM_LEVELS, threads)
+
+
+def _count_plainly(scores: IntArray, graph: KnnGraph) -> DoubleArray:
+    ids, similarities, is_copy = reference_sharing.independent_neighbours(
+        scores, graph.indices, graph.similarities, min(VOTERS, graph.k)
+    )
+    ids, similarities = ids[:, :NEAREST], similarities[:, :NEAREST]
+    num_bins = bins_for(NUM_LEVELS)
+    edges = np.quantile(similarities[ids >= 0], np.linspace(0.0, 1.0, num_bins + 1))
+    bins = np.digitize(similarities, edges[1:-1])
+    return reference_sharing.sharing_counts(scores, ids, bins, is_copy, NUM_LEVELS, num_bins)
+
+
+def _measure_beliefs(
+    scores: IntArray, graph: KnnGraph, estimate: TransitionEstimate, threads: int
+) -> Measurement:
+    seen = observe(scores[:, None], NUM_LEVELS)
+    rater = Rater(estimate.transition_matrix[None], np.maximum(estimate.prior, 1e-12), 0.0)
+    likelihood = rater.likelihood(seen)
+    witnesses = find_witnesses(scores, graph, VOTERS, CURVE_BINS, threads)
+    alpha = fit_alpha(seen, scores, witnesses, rater, likelihood, threads)
+    messages = pattern_messages(likelihood, rater.prior, alpha)
+    near = (seen.codes, witnesses.neighbours.ids, witnesses.bins, messages, rater.prior)
+    beliefs, native = _timed(lambda: neighbour_beliefs(*near, threads))
+    expected, plain = _timed(lambda: reference_posterior.neighbour_beliefs(*near))
+    _require(np.allclose(beliefs, expected, rtol=1e-9, atol=0), "neighbours' beliefs")
+    return Measurement("neighbours' beliefs", native, plain, "all beliefs to 1e-9")
+
+
 def _measure_fit(
     scores: IntArray, graph: KnnGraph, threads: int
 ) -> tuple[TransitionEstimate, Measurement]:
     estimate, native = _timed(
-        lambda: estimate_transition_matrix(scores, graph, threads=threads, progress=False)
+        lambda: estimate_transition_matrix(
+            scores, graph, solver="em", threads=threads, progress=False
+        )
     )
     (transition, _prior), plain = _timed(
         lambda: reference.solve_em(reference.agreement_counts(scores, graph.indices, NUM_LEVELS))
@@ -233,13 +296,20 @@ def _measure_curation(
 ) -> tuple[Curation, Measurement]:
     curation, native = _timed(
         lambda: curate_scores(
-            scores, graph, estimate, k=K, seed=seed, threads=threads, progress=False
+            scores,
+            graph,
+            estimate,
+            method="simifeat",
+            k=K,
+            seed=seed,
+            threads=threads,
+            progress=False,
         )
     )
     rates = reference.error_rates(estimate.transition_matrix, estimate.prior, estimate.observed)
     expected, plain = _timed(lambda: _curate_plainly(scores, graph, rates, curation))
-    _require(np.array_equal(curation.scores, expected), "curation")
-    stage = f"curation ({curation.rounds} rounds)"
+    _require(np.array_equal(curation.scores, expected), "SimiFeat")
+    stage = f"SimiFeat ({curation.rounds} rounds)"
     return curation, Measurement(stage, native, plain, "all curated scores")
 
 

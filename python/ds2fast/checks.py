@@ -94,9 +94,7 @@ def check_repeats(
     return levels if (levels >= 0).any() else None
 
 
-def check_gold(
-    gold: npt.ArrayLike | None, ratings: IntArray, num_levels: int
-) -> IntArray | None:
+def check_gold(gold: npt.ArrayLike | None, ratings: IntArray, num_levels: int) -> IntArray | None:
     """True levels as (N,) int64, −1 where they are not known; None where none is.
 
     Raises

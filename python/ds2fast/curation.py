@@ -115,10 +115,11 @@ def curate_scores(
     -----
     Where `estimate.own` is None nothing tells a noisy rater from rows with a quality of their own.
     `.posterior`, `.scores` and `.confidence` then suppose that near rows share their quality as far
-    as their scores say. `.expected`, by which `select` ranks, does not: it is averaged over the
-    shares 0, 0.15, 0.3, 0.45 and 0.6 of rows of their own, and takes the given score with weight
-    0.3. On planted truths such a ranking was at most 0.03 of a level below the one by given scores,
-    where the posterior mean itself lost up to 0.8. With repeats or gold it is the posterior mean.
+    as their scores say. `.expected`, by which `select` ranks, does not: it is the mean if as many
+    rows have a quality of their own as T leaves room for (see `ds2fast.own_quality`), and holds to
+    the given score by a fifth. On planted truths such a ranking was never 0.1 of a level below the
+    one by given scores, where the mean under the former supposition lost up to 0.8. With repeats,
+    gold or several raters the share is fitted, and `.expected` is the posterior mean.
 
     `"simifeat"` departs from the authors' code: neighbours come from the one graph of the whole
     pool, and a row whose counted neighbours all carry its own level is never flagged (ties would

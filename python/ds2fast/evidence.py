@@ -59,19 +59,25 @@ def _mean_voters(scores: IntArray, graph: KnnGraph, k: int) -> float:
     return float(np.minimum(SAMPLED_SHARE * in_list, k - 1).mean())
 
 
-def warn_of(verdict: Verdict, trust: float | None = None) -> tuple[str, ...]:
-    """Warn of a weak or unreliable verdict where `select` or `diagnose` was called."""
+def warn_of(
+    verdict: Verdict, trust: float | None = None, *, asked: bool = False
+) -> tuple[str, ...]:
+    """Warn of a weak or unreliable verdict where `select` or `diagnose` was called.
+
+    `trust` is what a selection went by, and `asked` whether it was asked to.
+    """
     if verdict.word not in {"weak", "unreliable"}:
         return ()
-    done = "" if trust is None else f"; {_said(trust)}"
-    words = f"the estimate is {verdict}{done}"
+    done = "" if trust is None else f"; {_said(trust, asked)}"
+    words = f"the verdict is {verdict}{done}"
     warnings.warn(words, WeakEvidenceWarning, stacklevel=3)
     return (words,)
 
 
-def _said(trust: float) -> str:
+def _said(trust: float, asked: bool) -> str:
+    done = "corrections are taken in full"
     if trust == 0.0:
-        return "the selection ranks by the scores as given"
-    if trust < 1.0:
-        return f"the selection takes corrections by {trust:.0%} only"
-    return "corrections are taken in full, as asked for (trust=1)"
+        done = "the selection ranks by the scores as given"
+    elif trust < 1.0:
+        done = f"the selection takes corrections by {trust:.0%} only"
+    return f"{done}, as asked for (trust={trust:g})" if asked else done

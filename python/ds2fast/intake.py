@@ -143,9 +143,9 @@ def _check_transition(transition: TransitionEstimate, levels: IntArray) -> None:
 def _check_curation(curation: Curation, levels: IntArray) -> None:
     if not isinstance(curation, Curation):
         raise InputTypeError(f"curation: expected a Curation, got {type(curation).__name__}")
-    if len(curation.scores) != len(ratings):
+    if len(curation.scores) != len(levels):
         got = len(curation.scores)
-        raise InputError(f"curation: expected one score a row ({len(ratings)}), got {got}")
+        raise InputError(f"curation: expected one score a row ({len(levels)}), got {got}")
     differs = (curation.scores < 0) != (levels < 0)
     if differs.any():
         raise InputError(

@@ -65,7 +65,10 @@ class Observations(ShortRepr):
 
 
 def observe(
-    ratings: IntArray, num_levels: int, repeats: IntArray | None = None, gold: IntArray | None = None
+    ratings: IntArray,
+    num_levels: int,
+    repeats: IntArray | None = None,
+    gold: IntArray | None = None,
 ) -> Observations:
     """Patterns of rows.
 

@@ -15,6 +15,7 @@ from ds2fast.errors import InputError
 from ds2fast.graph import KnnGraph
 from ds2fast.pool import Pool, sources_of
 from ds2fast.results import (
+    UNCHECKED,
     Curation,
     DoubleArray,
     FloatArray,
@@ -86,7 +87,7 @@ class Diagnosis(FrozenArrays):
     given_scores: IntArray
     graph: KnnGraph
     transition: TransitionEstimate
-    verdict: Verdict = Verdict("plausible")
+    verdict: Verdict = UNCHECKED
     pool: Pool | None = None
     encoder: Mapping[str, Any] | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
@@ -139,7 +140,7 @@ class Selection(FrozenArrays):
     graph: KnnGraph
     transition: TransitionEstimate | None
     curation: Curation
-    verdict: Verdict = Verdict("plausible")
+    verdict: Verdict = UNCHECKED
     trust: float = 1.0
     pool: Pool | None = None
     encoder: Mapping[str, Any] | None = None

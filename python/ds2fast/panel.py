@@ -45,6 +45,9 @@ class RaterPanel(FrozenArrays):
         Median of the posterior of each row; −1 where nobody rated.
     expected : (N,) float64
         Mean of the posterior, to rank by; −1 where nobody rated.
+    linear : (N,) float64
+        The raters' scores weighted into one: the best linear prediction of the true score from
+        those there are. Robust where the matrices are uncertain; −1 where nobody rated.
     posterior : (N, K) float64
         P(true score | all that was seen of the row); the prior where nobody rated.
     reliability : (R,) float64
@@ -78,6 +81,7 @@ class RaterPanel(FrozenArrays):
     prior: DoubleArray
     fused: IntArray
     expected: DoubleArray
+    linear: DoubleArray
     posterior: DoubleArray
     reliability: DoubleArray
     weight: DoubleArray
@@ -190,13 +194,13 @@ def rate_raters(
 
     Notes
     -----
-    Nothing is random. Where the model is not quite true, likelihood has several tops of like height;
-    of those that 20 000 rows could not tell apart by one nat, that one is taken in which the scores
-    follow the order of the true levels most closely.
+    Nothing is random. Where the model is not quite true, likelihood has several tops of like
+    height; of those that 20 000 rows could not tell apart by one nat, that one is taken in which
+    the scores follow the order of the true levels most closely.
 
     Errors that two of three raters share can't be seen in their scores: the matrices take them in,
-    these two look right and the third wrong. With four raters or more, or with gold, `.dependence`
-    shows them.
+    these two look right and the third wrong. With four raters or more `.dependence` shows that
+    there are such errors, though not always whose; with gold it shows whose.
 
     Examples
     --------
@@ -215,11 +219,8 @@ def rate_raters(
     if not 0.0 <= prior_ratings < np.inf:
         raise InputError(f"prior_ratings: expected a number of at least 0, got {prior_ratings}")
     seen = observe(ratings, size, gold=truth)
-    centre = np.stack([_falling(size)] * len(labels))
-    further = _Further(centre, prior_ratings * _half_even(ratings, size))
     with Reporter.of(progress).stage("raters", unit="steps") as report:
-        patterns, counts, known = _with_further(seen, further)
-        fit = _core.solve_panel(patterns, counts, known, size, report)
+        fit = fit_panel(ratings, seen, size, report, prior_ratings=prior_ratings)
     return _panel(ratings, truth, seen, fit, labels)
 
 
@@ -315,6 +316,32 @@ def _refuse_unidentified(ratings: IntArray, truth: IntArray | None, names: tuple
 # --- Fit -----------------------------------------------------------------------------------------
 
 
+def fit_panel(
+    ratings: IntArray,
+    seen: Observations,
+    num_levels: int,
+    report: Report = None,
+    *,
+    prior_ratings: float = PRIOR_RATINGS,
+) -> Fit:
+    """Matrices, prior, log-likelihood (prior ratings included), steps, converged of checked scores.
+
+    `ratings` (N, R) are those that `seen` was made of, without repeats.
+    """
+    centre = np.stack([_falling(num_levels)] * ratings.shape[1])
+    further = _Further(centre, prior_ratings * _half_even(ratings, num_levels))
+    return _core.solve_panel(*_with_further(seen, further), num_levels, report)
+
+
+def linear_scores(
+    ratings: IntArray, seen: Observations, matrices: DoubleArray, prior: DoubleArray
+) -> DoubleArray:
+    """(N,) float64: the best linear prediction of the true score; −1 where nobody rated."""
+    spreads = _spreads(_pair_tables(ratings, len(prior)), matrices, prior)
+    of_pattern = _linear(_single_scores(seen), spreads, matrices, prior)
+    return np.asarray(np.append(of_pattern, UNRATED)[seen.codes])
+
+
 @dataclass(frozen=True)
 class _Further:
     """Ratings of rows of known truth that a fit starts with: how many a level, and their matrices.
@@ -395,6 +422,7 @@ def _panel(
         prior=prior,
         fused=fused[seen.codes],
         expected=expected[seen.codes],
+        linear=linear_scores(ratings, seen, matrices, prior),
         posterior=of_pattern[seen.codes],
         reliability=told,
         weight=share,
@@ -496,6 +524,44 @@ def _beyond_sampling(table: npt.NDArray[Any], model: DoubleArray) -> float:
     return float(max(distance - sampling, 0.0))
 
 
+# --- The raters' scores weighted into one --------------------------------------------------------
+
+
+def _spreads(
+    tables: npt.NDArray[np.int64], matrices: DoubleArray, prior: DoubleArray
+) -> DoubleArray:
+    """(R, R) covariances of scores: as observed, so that raters who err alike share a weight.
+
+    Of raters without common rows it is what the matrices imply.
+    """
+    level = np.arange(len(prior), dtype=np.float64)
+    means = matrices @ level
+    centred = means - means @ prior[:, None]
+    spreads = np.asarray((centred * prior) @ centred.T)
+    for r, s in np.argwhere(tables.sum(axis=(2, 3)) > 0):
+        shares = tables[r, s] / tables[r, s].sum()
+        alone = (shares.sum(axis=1) @ level) * (shares.sum(axis=0) @ level)
+        spreads[r, s] = level @ shares @ level - alone
+    return spreads
+
+
+def _linear(
+    scores: npt.NDArray[np.int8], spreads: DoubleArray, matrices: DoubleArray, prior: DoubleArray
+) -> DoubleArray:
+    """(U,) best linear prediction of the true level from the scores of a pattern, (U, R)."""
+    level = np.arange(len(prior), dtype=np.float64)
+    means = matrices @ level
+    middle = means @ prior
+    with_level = (means - middle[:, None]) @ (prior * (level - prior @ level))
+    found = np.empty(len(scores))
+    rated, which = np.unique(scores >= 0, axis=0, return_inverse=True)
+    for at, columns in enumerate(rated):
+        rows = which.ravel() == at
+        weights = np.linalg.lstsq(spreads[np.ix_(columns, columns)], with_level[columns])[0]
+        found[rows] = prior @ level + (scores[rows][:, columns] - middle[columns]) @ weights
+    return found
+
+
 # --- Groups --------------------------------------------------------------------------------------
 
 
@@ -531,9 +597,15 @@ def _warnings(panel: RaterPanel) -> Iterator[str]:
     for r, s in combinations(range(panel.num_raters), 2):
         if panel.dependence[r, s] >= LARGE_DEPENDENCE:
             yield (
-                f"{panel.names[r]} and {panel.names[s]} do not err independently: "
-                f"{panel.dependence[r, s]:.1%} of their pairs of scores lie elsewhere. Raters that "
-                "err alike look right, so trust them less than their weights say"
+                f"{panel.names[r]} and {panel.names[s]}: {panel.dependence[r, s]:.1%} of their "
+                "pairs of scores lie elsewhere than for raters who err independently. They share "
+                "errors"
+                + (
+                    ""
+                    if panel.num_gold
+                    else ", or others do and drew the true levels to themselves"
+                )
+                + "; raters that err alike look right, so weights say too much for them"
             )
     if panel.num_raters == 3 and panel.num_gold == 0:
         yield (

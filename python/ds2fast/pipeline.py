@@ -214,7 +214,7 @@ def select(
         settings=_settings_record(
             settings, given, preset, n=count, method=curation.method, rounds=curation.rounds
         ),
-        warnings=warn_of(verdict, trust),
+        warnings=warn_of(verdict, trust, asked=settings.trust is not None),
     )
 
 
@@ -255,7 +255,7 @@ def diagnose(
     --------
     >>> import numpy as np
     >>> noise = np.random.default_rng(0).normal(size=(100, 10))
-    >>> rows = np.repeat(np.eye(10), 10, axis=0) + 0.01 * noise
+    >>> rows = np.repeat(np.eye(10), 10, axis=0) + 0.1 * noise
     >>> diagnosis = diagnose(scores=np.repeat(np.arange(10) % 2, 10), embeddings=rows)
     >>> diagnosis.transition.transition_matrix.round(2).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
@@ -307,8 +307,9 @@ def graph_width(k: int, num_rows: int, rated_share: float) -> int:
     """Neighbours that the stages need: k for the long tail, more for the votes.
 
     A round of SimiFeat holds 0.9 of the rated rows, so of w neighbours about 0.9·share·w take part,
-    and k − 1 should: three standard deviations are added. The posterior hears 20 rated ones. Kept to `MAX_GRAPH_WIDTH` (or 2k, if larger), so
-    that pools with few rated rows stay affordable: there a row may count fewer neighbours.
+    and k − 1 should: three standard deviations are added. The posterior hears 20 rated ones. Kept
+    to `MAX_GRAPH_WIDTH` (or 2k, if larger), so that pools with few rated rows stay affordable:
+    there a row may count fewer neighbours.
     """
     inside = max(SAMPLED_SHARE * rated_share, 1e-9)
     votes = k - 1

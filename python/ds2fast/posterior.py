@@ -18,15 +18,13 @@ from ds2fast import _core
 from ds2fast.errors import InputError
 from ds2fast.graph import KnnGraph
 from ds2fast.observations import Observations
+from ds2fast.own_quality import most_own, without_own
 from ds2fast.results import BinArray, BoolArray, DoubleArray, IdArray, IntArray
 from ds2fast.sharing import CURVE_BINS, VOTERS, Neighbours, independent_neighbours
 
 Report = Callable[[int, int], None]
 
-POSSIBLE_OWN = (0.0, 0.15, 0.3, 0.45, 0.6)
-"""Shares of rows with a quality of their own that are averaged over where none is identified."""
-
-GIVEN_SHARE = 0.3
+GIVEN_SHARE = 0.2
 """What the given score counts in a ranking value where nothing tells own quality from noise."""
 
 LEAST_SHARE = 1e-12
@@ -87,9 +85,7 @@ class Rater:
 
     def without(self, own: float) -> Rater:
         """The rater if a share `own` of what looks like noise is the rows' own quality instead."""
-        observed = np.einsum("i,ria->ra", self.prior, self.matrices)
-        rest = np.maximum(self.matrices - own * observed[:, None, :], 0.0)
-        return Rater(rest / rest.sum(axis=2, keepdims=True), self.prior, own)
+        return Rater(without_own(self.matrices, self.prior, own), self.prior, own)
 
 
 @dataclass(frozen=True)
@@ -136,7 +132,8 @@ def row_posterior(
         P(true level).
     own : float or None
         Share of rows with a quality of their own; None where it is not identified. `probabilities`
-        then take it for 0, and `expected` averages over 0 to 0.6 and holds to the given score.
+        then take it for 0; `expected` takes it for the largest that T leaves room for, and holds to
+        the given score by a fifth.
     width : int
         Independent neighbours that speak for a row; fewer where the graph is narrower.
     num_bins : int
@@ -189,7 +186,7 @@ def row_posterior(
         told = (weights, alpha, witnesses.edges)
     probabilities = level_probabilities(observations, given, beliefs, rater, likelihood)
     if own is None and graph is not None:
-        expected = averaged_value(observations, given, beliefs, rater)
+        expected = cautious_value(observations, given, beliefs, rater)
     else:
         expected = probabilities @ np.arange(rater.num_levels)
     top = rater.num_levels - 1.0
@@ -303,22 +300,19 @@ def _before_rating(beliefs: DoubleArray, rater: Rater) -> DoubleArray:
     return np.maximum(mixed, np.finfo(float).tiny)
 
 
-def averaged_value(
+def cautious_value(
     observations: Observations, given: IntArray, beliefs: DoubleArray, rater: Rater
 ) -> DoubleArray:
-    """(N,): the mean true score averaged over `own`, with a share of the given score.
+    """(N,): the mean true score if as many rows as can be have a quality of their own.
 
-    One rater and a graph cannot tell noise from rows with a quality of their own. Where own
-    quality is taken for noise the mean harms; this value loses little at any `own` and gains much
-    where there is none.
+    One rater and a graph cannot tell noise from such rows. Where own quality is taken for noise,
+    ranking by the mean harms; with the largest share that T leaves room for it is never taken so,
+    but for errors of T, against which the value holds to the given score by a fifth.
     """
-    levels = np.arange(rater.num_levels)
-    means = np.zeros(len(given))
-    for own in POSSIBLE_OWN:
-        supposed = rater.without(own)
-        likelihood = supposed.likelihood(observations)
-        probabilities = level_probabilities(observations, given, beliefs, supposed, likelihood)
-        means += probabilities @ levels / len(POSSIBLE_OWN)
+    supposed = rater.without(most_own(rater.matrices, rater.prior))
+    likelihood = supposed.likelihood(observations)
+    probabilities = level_probabilities(observations, given, beliefs, supposed, likelihood)
+    means = probabilities @ np.arange(rater.num_levels)
     known = observations.gold[observations.codes] >= 0
     return np.where(known, means, GIVEN_SHARE * given + (1.0 - GIVEN_SHARE) * means)
 

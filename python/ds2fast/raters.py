@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
-from ds2fast import _core
 from ds2fast.checks import UNRATED
 from ds2fast.errors import InputError
 from ds2fast.graph import KnnGraph
 from ds2fast.observations import Observations, observe
+from ds2fast.own_quality import without_own
+from ds2fast.panel import fit_panel
 from ds2fast.results import DoubleArray, IntArray, TransitionEstimate
 from ds2fast.sharing import (
     Report,
@@ -43,7 +43,7 @@ def estimate_of_raters(
     """Three or more raters, or two with gold labels, without a graph."""
     _refuse_too_few(ratings, gold)
     seen = observe(ratings, num_levels, gold=gold)
-    matrices, prior, steps, converged = _fit_panel(ratings, seen, num_levels, report)
+    matrices, prior, _, steps, converged = fit_panel(ratings, seen, num_levels, report)
     return _estimate(ratings, seen, matrices, prior, steps, converged, own=None)
 
 
@@ -62,14 +62,13 @@ def estimate_of_raters_and_graph(
     """
     seen = observe(ratings, num_levels, gold=gold)
     by_graph = [
-        _fit_one(ratings[:, rater], graph, num_levels, threads)
-        for rater in range(ratings.shape[1])
+        _fit_one(ratings[:, rater], graph, num_levels, threads) for rater in range(ratings.shape[1])
     ]
     if ratings.shape[1] == 2 and gold is None:
         matrices, prior, own = _own_of_two(seen, by_graph)
         steps, converged = by_graph[0].steps, all(fit.converged for fit in by_graph)
     else:
-        matrices, prior, steps, converged = _fit_panel(ratings, seen, num_levels, report)
+        matrices, prior, _, steps, converged = fit_panel(ratings, seen, num_levels, report)
         own = _own_of_panel(matrices, prior, by_graph)
     estimate = _estimate(ratings, seen, matrices, prior, steps, converged, own=own)
     levels = given_levels(ratings)
@@ -94,35 +93,11 @@ def _refuse_too_few(ratings: IntArray, gold: IntArray | None) -> None:
         )
 
 
-def _fit_panel(
-    ratings: IntArray, seen: Observations, num_levels: int, report: Report
-) -> tuple[DoubleArray, DoubleArray, int, bool]:
-    patterns = _patterns(ratings, seen)
-    matrices, prior, _, steps, converged = _core.solve_panel(
-        patterns, seen.rows_with.astype(np.float64), seen.gold, num_levels, report
-    )
-    return matrices, prior, steps, converged
-
-
-def _patterns(ratings: IntArray, seen: Observations) -> npt.NDArray[np.int8]:
-    """(U, R) int8: the ratings that each pattern stands for."""
-    patterns = np.full((len(seen.shown), ratings.shape[1]), UNRATED, dtype=np.int8)
-    rated = np.flatnonzero(seen.codes >= 0)
-    patterns[seen.codes[rated]] = ratings[rated]
-    return patterns
-
-
 def _fit_one(levels: IntArray, graph: KnnGraph, num_levels: int, threads: int) -> SharingFit:
     voters = independent_neighbours(levels, graph, threads)
     nothing = np.empty((0, num_levels), dtype=np.int32)
     signal = Signal(nothing, np.empty(0), np.empty(0, dtype=np.int32))
     return fit_sharing(count_triples(levels, voters, num_levels, threads), signal)
-
-
-def without_own(transition: DoubleArray, prior: DoubleArray, own: float) -> DoubleArray:
-    """The matrix whose mix with a share `own` of rows of their own is the given one."""
-    sharper = np.maximum(transition - own * (prior @ transition), 0.0)
-    return np.asarray(sharper / sharper.sum(axis=1, keepdims=True))
 
 
 def _own_of_two(
@@ -141,9 +116,7 @@ def _own_of_two(
     return found[0], prior, found[1]
 
 
-def _own_of_panel(
-    matrices: DoubleArray, prior: DoubleArray, by_graph: list[SharingFit]
-) -> float:
+def _own_of_panel(matrices: DoubleArray, prior: DoubleArray, by_graph: list[SharingFit]) -> float:
     """Least squares of (1 − own) T_r + own c_r against the matrices that the graph shows."""
     above = below = 0.0
     for matrix, fit in zip(matrices, by_graph, strict=True):

@@ -138,8 +138,6 @@ def _as_table(values: Any, name: str) -> DoubleArray:
         raise InputError(f"{name}: expected shape (N,) or (N, M), got {table.shape}")
     from ds2fast.io.numbers import read_numbers
 
-    columns = [
-        read_numbers(table[:, at].tolist(), label=name) for at in range(table.shape[1])
-    ]
+    columns = [read_numbers(table[:, at].tolist(), label=name) for at in range(table.shape[1])]
     raw = np.stack(columns, axis=1)
     return np.where(raw == UNRATED, np.nan, raw)

@@ -19,8 +19,8 @@ Ids = npt.NDArray[np.integer]
 COPY_SIMILARITY = 0.999
 SAME_SIMILARITY = 1e-6
 LEAST_SHARE = 1e-12
-POSSIBLE_OWN = (0.0, 0.15, 0.3, 0.45, 0.6)
-GIVEN_SHARE = 0.3
+HIGHEST_OWN, NEGATIVE_MASS = 0.75, 0.005
+GIVEN_SHARE = 0.2
 GOLDEN = (5.0**0.5 - 1.0) / 2.0
 HIGHEST_WEIGHT = 8.0
 
@@ -161,15 +161,23 @@ def without_own(transition: DoubleArray, prior: DoubleArray, own: float) -> Doub
     return np.asarray(rest / rest.sum(axis=1, keepdims=True))
 
 
+def most_own(transition: DoubleArray, prior: DoubleArray) -> float:
+    """The largest `own`, in steps of 1e-6, whose matrix has hardly any negative entries."""
+    observed = prior @ transition
+    low, step = 0.0, 0.1
+    while step > 0.5e-6:
+        own = low + step
+        excess = np.maximum(own * observed - transition, 0.0)
+        fits = own <= HIGHEST_OWN and prior @ excess.sum(axis=1) <= NEGATIVE_MASS * (1.0 - own)
+        low, step = (own, step) if fits else (low, step / 10.0)
+    return low
+
+
 def expected_value(
     given: int, belief: DoubleArray, transition: DoubleArray, prior: DoubleArray
 ) -> float:
     """Ranking value of a row rated once where `own` is not identified."""
-    levels = np.arange(len(prior))
-    means = [
-        level_probabilities(
-            without_own(transition, prior, own)[:, given], belief, prior, own
-        ) @ levels
-        for own in POSSIBLE_OWN
-    ]  # fmt: skip
-    return float(GIVEN_SHARE * given + (1.0 - GIVEN_SHARE) * np.mean(means))
+    own = most_own(transition, prior)
+    likelihood = without_own(transition, prior, own)[:, given]
+    mean = level_probabilities(likelihood, belief, prior, own) @ np.arange(len(prior))
+    return float(GIVEN_SHARE * given + (1.0 - GIVEN_SHARE) * mean)

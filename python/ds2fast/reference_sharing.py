@@ -147,7 +147,7 @@ def em_step(
         _shares_or(shows, at.transition),
         _shares_or(of_centre.sum(axis=1) + of_pattern.sum(axis=0), at.prior),
         own,
-        _shares_or(posterior.sum(axis=(2, 3, 4, 5)), at.shares),
+        _shares_of_ways(posterior.sum(axis=(2, 3, 4, 5)), at.shares, len(at.prior)),
     )
 
 
@@ -190,6 +190,16 @@ def _pattern_joint(patterns: Patterns, at: Parameters) -> DoubleArray:
     possible = (patterns.gold[:, None] < 0) | (patterns.gold[:, None] == np.arange(len(at.prior)))
     chance = np.prod(at.transition[None] ** patterns.shown[:, None, :], axis=2)
     return np.asarray(possible * at.prior * chance)
+
+
+def _shares_of_ways(weights: DoubleArray, kept: DoubleArray, num_levels: int) -> DoubleArray:
+    """(P, 4); two levels cannot tell more than how often each neighbour shows z by itself."""
+    shares = _shares_or(weights, kept)
+    if num_levels > 2:
+        return shares
+    first, second = shares[:, 0] + shares[:, 1], shares[:, 0] + shares[:, 2]
+    apart = (first * second, first * (1 - second), (1 - first) * second, (1 - first) * (1 - second))
+    return np.where(weights.sum(axis=1, keepdims=True) > 0, np.stack(apart, axis=1), kept)
 
 
 def _shares_or(weights: DoubleArray, kept: DoubleArray) -> DoubleArray:

@@ -123,6 +123,10 @@ class Verdict:
         return f"{self.word}: {'; '.join(self.causes)}" if self.causes else self.word
 
 
+UNCHECKED = Verdict("plausible")
+"""Nothing speaks against a result, and nothing was checked."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Clusterability(FrozenArrays):
     """How likely a neighbour shows a row's true level, by how similar it is.
@@ -216,7 +220,7 @@ class TransitionEstimate(FrozenArrays):
     bootstrap: int = 0
     misfit: float = float("nan")
     rater_matrices: DoubleArray | None = None
-    verdict: Verdict = Verdict("plausible")
+    verdict: Verdict = UNCHECKED
 
     @property
     def num_levels(self) -> int:
@@ -244,8 +248,8 @@ class Curation(FrozenArrays):
         Of `"posterior"`: P(the given score is not the true one). Of `"simifeat"`: (flagged + 1) /
         (rounds seen + 2). NaN where the row is unrated.
     expected : (N,) float64
-        What a ranking goes by. Of `"posterior"`: the mean of the true score, averaged over what the
-        estimate leaves open (see `curate_scores`). Of `"simifeat"`: the curated score. −1 unrated.
+        What a ranking goes by. Of `"posterior"`: the mean of the true score, cautious where the
+        estimate leaves something open (see `curate_scores`). Of `"simifeat"`: the curated score. −1 unrated.
     rank_step : float or None
         Rows whose `expected` rounds to the same multiple of this count as equal, so that rarity
         decides among them; None: only exact ties do.

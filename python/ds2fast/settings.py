@@ -115,9 +115,7 @@ def check_settings(
     )
 
 
-def _check_methods(
-    preset: str | None, solver: str | None, method: str | None
-) -> tuple[str, str]:
+def _check_methods(preset: str | None, solver: str | None, method: str | None) -> tuple[str, str]:
     """Solver and method in force: the published ones, the given ones, or ours."""
     if solver is not None:
         check_choice(solver, "solver", SOLVERS)

@@ -17,7 +17,15 @@ from ds2fast import _core
 from ds2fast.errors import InputError
 from ds2fast.graph import KnnGraph
 from ds2fast.observations import Observations
-from ds2fast.results import BinArray, Clusterability, DoubleArray, FloatArray, IdArray, IntArray
+from ds2fast.results import (
+    BinArray,
+    BoolArray,
+    Clusterability,
+    DoubleArray,
+    FloatArray,
+    IdArray,
+    IntArray,
+)
 
 Report = Callable[[int, int], None] | None
 
@@ -94,7 +102,9 @@ class Triples:
     @property
     def num_rows(self) -> int:
         """Rows with two counted neighbours."""
-        return int(((self.levels >= 0) & (self.near.is_copy == 0) & (self.near.ids[:, 1] >= 0)).sum())
+        return int(
+            ((self.levels >= 0) & (self.near.is_copy == 0) & (self.near.ids[:, 1] >= 0)).sum()
+        )
 
 
 def count_triples(levels: IntArray, voters: Neighbours, num_levels: int, threads: int) -> Triples:
@@ -176,7 +186,19 @@ def fit_sharing(triples: Triples, signal: Signal, report: Report = None) -> Shar
         report,
     )
     transition, prior, own, shares, _, steps, converged = found
+    # A level that nothing was seen of keeps no share of what is left over, and no row of T.
+    seen = _levels_seen(triples, signal)
+    prior = np.where(seen, prior, 0.0) / prior[seen].sum()
+    transition = np.where(seen[:, None], transition, np.eye(len(prior)))
     return SharingFit(transition, prior, own, shares, steps, converged)
+
+
+def _levels_seen(triples: Triples, signal: Signal) -> BoolArray:
+    """(K,) bool: levels that a counted row or the signal shows."""
+    seen = triples.counts.sum(axis=(0, 2, 3)) > 0
+    seen |= signal.shown.sum(axis=0) > 0
+    seen[signal.gold[signal.gold >= 0]] = True
+    return np.asarray(seen)
 
 
 def fit_curve(

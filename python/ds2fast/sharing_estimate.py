@@ -91,7 +91,7 @@ def estimate_by_sharing(
 def make_bands(
     triples: Triples, signal: Signal, fit: SharingFit, bootstrap: Bootstrap, threads: int
 ) -> Bands:
-    """T and p ± 1.96 standard deviations of sampling and of the model (see the public docstring)."""
+    """T and p ± 1.96 standard deviations of sampling and of the model."""
     near = triples.near
     transitions, priors, _ = _core.resample_sharing(
         triples.levels.astype(np.int8), near.ids, triples.bins, near.is_copy, triples.num_bins,
@@ -119,9 +119,7 @@ def _band(
     return np.maximum(value - half, 0.0), np.minimum(value + half, 1.0)
 
 
-def _agreement(
-    levels: IntArray, voters: Neighbours, num_levels: int
-) -> tuple[DoubleArray, float]:
+def _agreement(levels: IntArray, voters: Neighbours, num_levels: int) -> tuple[DoubleArray, float]:
     """Observed shares, and how often the nearest neighbour was given the same score."""
     rows = np.flatnonzero((levels >= 0) & (voters.is_copy == 0) & (voters.ids[:, 1] >= 0))
     own = levels[rows]
@@ -130,9 +128,7 @@ def _agreement(
 
 
 def _loss(levels: IntArray, graph: KnnGraph, fit: SharingFit, threads: int) -> float:
-    counts = _core.agreement_counts(
-        levels.astype(np.int8), graph.indices, len(fit.prior), threads
-    )
+    counts = _core.agreement_counts(levels.astype(np.int8), graph.indices, len(fit.prior), threads)
     return float(_core.moment_loss(counts, fit.transition, fit.prior)) if counts.any() else np.nan
 
 

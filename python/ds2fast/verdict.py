@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ds2fast.results import TransitionEstimate, Verdict
+from ds2fast.results import UNCHECKED, TransitionEstimate, Verdict
 
 LEAST_LIFT = 0.02
 """Agreement above chance below which neighbours tell nothing, however many rows there are."""
@@ -41,9 +41,11 @@ def with_verdict(estimate: TransitionEstimate) -> TransitionEstimate:
 
 
 def verdict_of(estimate: TransitionEstimate | None, more: Iterable[Doubt]) -> Verdict:
-    """The estimate's verdict and what else speaks against it; without one (a curation was given)
-    nothing is known, so `plausible` is the best that is said."""
-    return combine(Verdict("plausible") if estimate is None else estimate.verdict, more)
+    """The estimate's verdict and what else speaks against it.
+
+    Without an estimate (a curation was given) nothing is known: `plausible` is the best to be said.
+    """
+    return combine(UNCHECKED if estimate is None else estimate.verdict, more)
 
 
 def combine(start: Verdict, doubts: Iterable[Doubt]) -> Verdict:
@@ -58,10 +60,10 @@ def combine(start: Verdict, doubts: Iterable[Doubt]) -> Verdict:
 def _start(estimate: TransitionEstimate) -> Verdict:
     if estimate.signal and estimate.num_signal >= ENOUGH_SIGNAL:
         kinds = " and ".join(estimate.signal)
-        own = "" if estimate.own is None else (
-            f"; {estimate.own:.0%} of the rows have a quality of their own, unlike their neighbours'"
-        )
-        return Verdict("verified", (f"T was checked by {kinds}{own}",))
+        found = f"T was checked by {kinds}"
+        if estimate.own is not None:
+            found += f"; {estimate.own:.0%} of the rows have a quality of their own"
+        return Verdict("verified", (found,))
     if estimate.signal:
         return Verdict(
             "plausible",
@@ -86,8 +88,12 @@ def doubts_of(estimate: TransitionEstimate) -> list[Doubt]:
 
 
 def _agreement(estimate: TransitionEstimate) -> Doubt | None:
-    """Neighbours that agree no more than by chance carry no information on T."""
-    if math.isnan(estimate.agreement):
+    """Neighbours that agree no more than by chance carry no information on T.
+
+    With an independent signal T does not rest on them, and neighbours that tell nothing are heard
+    as such.
+    """
+    if math.isnan(estimate.agreement) or estimate.signal:
         return None
     chance = estimate.chance_agreement
     error = math.sqrt(chance * (1.0 - chance) / max(estimate.num_counted, 1))

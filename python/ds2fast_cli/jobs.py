@@ -13,6 +13,7 @@ from typing import Any, Literal
 import click
 
 import ds2fast
+from ds2fast.audit import read_sheet
 from ds2fast.benchmark import describe_measurements, measure
 from ds2fast.doctor import (
     describe_examination,
@@ -89,7 +90,8 @@ class PoolOptions:
             seen["repeats"] = list(self.repeats)
         if self.gold is not None:
             is_file = Path(self.gold).is_file()
-            seen["gold"] = read_gold(Path(self.gold), pool) if is_file else self.gold
+            # As they were written: they become levels together with the scores.
+            seen["gold"] = read_sheet(self.gold, pool).given if is_file else self.gold
         return seen
 
 

@@ -193,8 +193,12 @@ TEST(weighted_counts_of_opposite_signs_add_up_to_twice_the_counts) {
 }
 
 TEST(the_solver_finds_what_was_planted_in_exact_counts) {
-  const std::vector<double> shares{0.3, 0.1, 0.2, 0.4, 0.5, 0.2, 0.1, 0.2, 0.8, 0.1, 0.05, 0.05};
+  const std::vector<double> any{0.3, 0.1, 0.2, 0.4, 0.5, 0.2, 0.1, 0.2, 0.8, 0.1, 0.05, 0.05};
+  // Of two levels, shares are those of independent neighbours: .5 .4, .7 .6, .9 .8.
+  const std::vector<double> apart{0.2,  0.3,  0.2,  0.3,  0.42, 0.28,
+                                  0.18, 0.12, 0.72, 0.18, 0.08, 0.02};
   for (const std::size_t k : {2U, 6U, 10U}) {
+    const std::vector<double>& shares = k == 2 ? apart : any;
     const LatentClasses truth = planted(k, 0.7);
     const Counts counts = exact_counts(truth, 0.0, shares);
     SilentMonitor monitor;
@@ -202,12 +206,11 @@ TEST(the_solver_finds_what_was_planted_in_exact_counts) {
         transition::solve_sharing({counts.data(), counts.size()}, {k, 3}, {}, 1e5, false, monitor);
     CHECK(fit.converged);
     CHECK(fit.own == 0.0);
-    // A step of 1e-7 at a rate of convergence of 0.999 leaves 1e-4. With two levels the shares of
-    // one pair of bins and T tell the same; three pairs of bins tell them apart, though weakly.
-    const double tolerance = k == 2 ? 1e-2 : 1e-3;
-    CHECK(largest_difference(fit.classes.transition, truth.transition) < tolerance);
-    CHECK(largest_difference(fit.classes.prior, truth.prior) < tolerance);
-    CHECK(largest_difference(fit.shares, shares) < 10 * tolerance);
+    // A last step of 1e-7 at a rate of convergence of 0.999 leaves 1e-4; shares, which count as
+    // products with the square of T's contrast, are a few times less sure.
+    CHECK(largest_difference(fit.classes.transition, truth.transition) < 1e-4);
+    CHECK(largest_difference(fit.classes.prior, truth.prior) < 1e-4);
+    CHECK(largest_difference(fit.shares, shares) < 1e-3);
   }
 }
 

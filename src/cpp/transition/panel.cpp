@@ -16,11 +16,11 @@ namespace {
 
 constexpr double kTolerance = 1e-8;
 constexpr std::size_t kMaxSteps = 20000;
-constexpr std::size_t kTrialSteps = 60;   // of each start, before the best go on
+constexpr std::size_t kTrialSteps = 60;    // of each start, before the best go on
 constexpr std::size_t kMostFinished = 16;  // starts that go on
-constexpr std::size_t kMostLeaders = 4;   // raters whose scores are a start
-constexpr std::size_t kShaken = 4;        // starts with rows shaken by fixed numbers
-constexpr std::size_t kRescaleEvery = 8;  // factors of a product, before it may underflow
+constexpr std::size_t kMostLeaders = 4;    // raters whose scores are a start
+constexpr std::size_t kShaken = 4;         // starts with rows shaken by fixed numbers
+constexpr std::size_t kRescaleEvery = 8;   // factors of a product, before it may underflow
 constexpr double kLeastShare = 1e-300;
 constexpr double kSlackPerRow = 5e-5;
 constexpr double kLeastSlack = 3.0;

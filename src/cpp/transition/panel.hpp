@@ -74,8 +74,8 @@ class PanelEm {
 /// starts; nothing random. Of the fits whose likelihoods 20 000 rows could not tell apart by one
 /// nat, and of all within 3 nats, that one is taken in which scores follow the levels' order most
 /// closely: the largest sum over raters of the correlation of score and true level. The hidden
-/// levels are named so that the diagonal mass sum_r sum_i p_i T_r[i, i] is largest, unless a pattern
-/// has gold.
+/// levels are named so that the diagonal mass sum_r sum_i p_i T_r[i, i] is largest, unless a
+/// pattern has gold.
 PanelFit solve_panel(const RaterPatterns& patterns, std::size_t num_levels, Monitor& monitor);
 
 /// The same from one given start; its levels keep their order.

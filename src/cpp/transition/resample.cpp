@@ -12,7 +12,7 @@ namespace ds2fast::transition {
 namespace {
 
 constexpr std::size_t kLanes = TripleList::kLanes;
-constexpr ClimbLimits kLimits{1e-5, 40};
+constexpr ClimbLimits kLimits{1e-5, 100};
 /// Rows and patterns draw from different streams.
 constexpr std::size_t kPatternStream = std::size_t{1} << 40U;
 constexpr std::size_t kMostTableBytes = std::size_t{1} << 29U;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 #include "core/round_up.hpp"
@@ -42,6 +43,16 @@ double dot(const double* x, const double* y, std::size_t size) {
     }
   }
   return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
+}
+
+/// Shares of two neighbours that show z independently of each other, each as often as before.
+void make_independent(double* w) {
+  const double first = w[0] + w[1];
+  const double second = w[0] + w[2];
+  w[0] = first * second;
+  w[1] = first * (1.0 - second);
+  w[2] = (1.0 - first) * second;
+  w[3] = (1.0 - first) * (1.0 - second);
 }
 
 }  // namespace
@@ -113,6 +124,36 @@ void SharingModel::take_counts_in() {
   if (!normalise(observed_.data(), k)) {
     std::fill(observed_.begin(), observed_.end(), 1.0 / static_cast<double>(k));
   }
+  suppose(std::accumulate(counts_.begin(), counts_.end(), 0.0));
+}
+
+void SharingModel::suppose(double num_rows) {
+  const std::size_t k = layout_.num_levels;
+  const double strength = std::min(1.0, num_rows / kFullPriorAt);
+  supposed_.assign(k * k, 0.0);
+  for (std::size_t i = 0; i < k; ++i) {
+    double* row = &supposed_[i * k];
+    for (std::size_t a = 0; a < k; ++a) {
+      row[a] = std::exp(-std::abs(static_cast<double>(i) - static_cast<double>(a)));
+    }
+    normalise(row, k);
+    for (std::size_t a = 0; a < k; ++a) {
+      row[a] *= strength * kPriorRows;
+    }
+  }
+  supposed_prior_ = fit_own_ ? strength * kPriorRowsOfOwn : 0.0;
+}
+
+double SharingModel::log_supposed(const std::vector<double>& from) const {
+  double sum = 0.0;
+  for (std::size_t cell = 0; cell < supposed_.size(); ++cell) {
+    sum += supposed_[cell] * std::log(std::max(from[cell], kLeastShare));
+  }
+  for (std::size_t i = 0; supposed_prior_ > 0.0 && i < layout_.num_levels; ++i) {
+    sum += supposed_prior_ * observed_[i] *
+           std::log(std::max(from[layout_.prior() + i], kLeastShare));
+  }
+  return sum;
 }
 
 double SharingModel::step(const std::vector<double>& from, std::vector<double>& to,
@@ -122,7 +163,7 @@ double SharingModel::step(const std::vector<double>& from, std::vector<double>& 
   const double of_graph = add_graph(from, to, with_likelihood);
   const double of_signal = add_signal(from);
   write(from, to);
-  return with_likelihood ? of_graph + of_signal : 0.0;
+  return with_likelihood ? of_graph + of_signal + log_supposed(from) : 0.0;
 }
 
 void SharingModel::prepare(const std::vector<double>& from) {
@@ -227,6 +268,9 @@ double SharingModel::add_pair_of_bins(std::size_t pair, const double* w, double*
     weights[way] = w[way] * sum_of(both[way], width);
   }
   if (normalise(weights, 4)) {
+    if (k == 2) {
+      make_independent(weights);
+    }
     std::copy(weights, weights + 4, next_w);
   }
   return likelihood;
@@ -297,12 +341,17 @@ void SharingModel::write(const std::vector<double>& from, std::vector<double>& t
       of_shared += shared;
       row[a] = shared + first_weight_[at] + second_weight_[at] * by_level_[at];
     }
-    if (!normalise(row, k)) {
+    if (std::accumulate(row, row + k, 0.0) >= kLeastShare) {
+      std::transform(row, row + k, &supposed_[i * k], row, std::plus<>());
+      normalise(row, k);
+    } else {  // a level that no row has
       std::copy_n(&from[i * k], k, row);
     }
   }
   double* prior = &to[layout_.prior()];
-  std::copy(prior_weight_.begin(), prior_weight_.end(), prior);
+  for (std::size_t i = 0; i < k; ++i) {
+    prior[i] = prior_weight_[i] + supposed_prior_ * observed_[i];
+  }
   if (!normalise(prior, k)) {
     std::copy_n(&from[layout_.prior()], k, prior);
   }
@@ -317,7 +366,11 @@ void SharingModel::guard(std::vector<double>& point) const {
   }
   point[layout_.own()] = std::min(point[layout_.own()], kMostOwn);
   for (std::size_t pair = 0; pair < layout_.num_pairs; ++pair) {
-    normalise(&point[layout_.shares() + 4 * pair], 4);
+    double* w = &point[layout_.shares() + 4 * pair];
+    normalise(w, 4);
+    if (layout_.num_levels == 2) {
+      make_independent(w);
+    }
   }
 }
 

@@ -40,6 +40,8 @@ struct SharingLayout {
 /// score shows z through E = (1 - own) T + own c, c the observed shares of the centres' scores. Its
 /// two neighbours, of similarity bins P, show z through T or else the pool's mix c:
 ///   (w0 T_ib T_ic + w1 T_ib c_c + w2 c_b T_ic + w3 c_b c_c),  w = w[P].
+/// Of two levels only, free w leave the spread of T open (covariances and third moments of two
+/// neighbours fix its product with w alone), so there w0 = (w0 + w1) (w0 + w2) holds.
 /// A pattern of the signal has the likelihood sum_i p_i [gold in (-1, i)] prod_a T_ia^shown[a].
 /// Counts of the graph are scaled so that their total is the number of counted rows: a row's pairs
 /// of neighbours tell little more together than one of them.
@@ -71,6 +73,14 @@ class SharingModel {
 
  private:
   static constexpr double kMostOwn = 0.999;
+  /// Each true level is supposed to have shown so many rows, spread over the scores as
+  /// exp(-|level - score|); fewer in a pool of less than 40 000 rows. Where counts tell little
+  /// (levels that are rare, or rated alike) likelihood alone would run off to an extreme, slowly.
+  static constexpr double kPriorRows = 10.0;
+  /// Where own is fitted, p is supposed to be spread like the observed scores by so many rows:
+  /// a hidden level could else stand for the rows of their own.
+  static constexpr double kPriorRowsOfOwn = 300.0;
+  static constexpr double kFullPriorAt = 40000.0;
 
   /// One score in a pattern.
   struct Shown {
@@ -79,6 +89,8 @@ class SharingModel {
   };
 
   void take_counts_in();
+  void suppose(double num_rows);
+  double log_supposed(const std::vector<double>& from) const;
   void prepare(const std::vector<double>& from);
   double add_graph(const std::vector<double>& from, std::vector<double>& to, bool with_likelihood);
   template <std::size_t kFixedWidth>
@@ -107,6 +119,9 @@ class SharingModel {
   std::vector<double> second_weight_;  ///< that of the second neighbour per unit of T
   std::vector<double> scratch_;
   std::vector<double> prior_weight_;
+  // What is supposed before any counts; see kPriorRows.
+  std::vector<double> supposed_;  ///< (K, K) counts for T
+  double supposed_prior_ = 0.0;   ///< counts for p, spread like the observed scores
 };
 
 }  // namespace ds2fast::transition
