@@ -93,7 +93,9 @@ def estimate(
     )  # fmt: skip
 
 
-def tell_verdicts(pool: Pool, planter: Planter, runs: int, threads: int) -> dict[str, dict[str, int]]:
+def tell_verdicts(
+    pool: Pool, planter: Planter, runs: int, threads: int
+) -> dict[str, dict[str, int]]:
     """A table of what was said, by the share of shuffled embeddings."""
     print(f"verdicts over {runs} runs, cluster ordinal 0.3")
     print(f"{'shuffled':>9}", *(f"{word:>11}" for word in WORDS), "  agreement  first cause")
@@ -119,9 +121,7 @@ def tell_verdicts(pool: Pool, planter: Planter, runs: int, threads: int) -> dict
     return said
 
 
-def tell_bands(
-    pool: Pool, planter: Planter, arguments: argparse.Namespace
-) -> dict[str, float]:
+def tell_bands(pool: Pool, planter: Planter, arguments: argparse.Namespace) -> dict[str, float]:
     """How often 95 % bands hold the planted entries, by regime."""
     regimes = regimes_of("plain")
     each = max(1, round(arguments.runs / len(regimes)))

@@ -101,7 +101,7 @@ def curated(
     repeats: IntArray | None = None,
     k: int | None = None,
 ) -> Found:
-    """By the default curator; as `select` does, the ranking goes as far as the verdict trusts it."""
+    """By the default curator; like `select`, the ranking goes as far as the verdict trusts it."""
     curation = curate_scores(
         case.planted.scores,
         case.pool.graph,

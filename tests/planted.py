@@ -30,7 +30,7 @@ class Planted:
         """(K, K): how often each true level was given each score."""
         table = np.zeros_like(self.rater)
         np.add.at(table, (self.true, self.scores), 1.0)
-        return table / table.sum(axis=1, keepdims=True)
+        return np.asarray(table / table.sum(axis=1, keepdims=True))
 
     def rate(self, rater: DoubleArray, seed: int) -> IntArray:
         """(N,): scores of one rater, drawn independently of all others."""
@@ -57,7 +57,8 @@ def noisy_rater(num_levels: int, right: float) -> DoubleArray:
     level = np.arange(num_levels)
     errors = np.exp(-np.abs(level[None] - level[:, None]).astype(float))
     np.fill_diagonal(errors, 0.0)
-    return right * np.eye(num_levels) + (1 - right) * errors / errors.sum(axis=1, keepdims=True)
+    errors *= (1 - right) / errors.sum(axis=1, keepdims=True)
+    return np.asarray(right * np.eye(num_levels) + errors)
 
 
 def draw_scores(true: IntArray, rater: DoubleArray, generator: np.random.Generator) -> IntArray:

@@ -20,9 +20,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 import ds2fast
-from ds2fast.audit import write_gold
+from ds2fast.audit import Labels, write_gold
 from ds2fast.errors import InputError, InputFileError, ModelNotFoundError, OutputError
 from ds2fast.evidence import WeakEvidenceWarning
+from ds2fast.io.scores import map_scores
 from ds2fast_cli.commands import program
 from ds2fast_cli.exits import exit_code
 from ds2fast_cli.options import DEFAULT_MODEL
@@ -281,8 +282,9 @@ def test_repeats_and_gold_are_fields(tmp_path: Path) -> None:
 def test_gold_may_be_a_file_of_labels(tmp_path: Path, scale: tuple[int, ...]) -> None:
     write_rated(tmp_path, scale=scale)
     pool = ds2fast.read(tmp_path / "pool.jsonl")
-    labels = [n for n, label in enumerate(pool.column("truth")) if label is not None]
-    write_gold(tmp_path / "gold.jsonl", pool, np.array(labels), pool.column("truth"))
+    given = np.array([np.nan if one is None else one for one in pool.column("truth")])
+    levels = map_scores(given).levels
+    write_gold(tmp_path / "gold.jsonl", Labels(levels, given, 0, True), pool)
     by_file = select_rated(tmp_path, "--gold", tmp_path / "gold.jsonl")
     by_field = select_rated(tmp_path, "--gold", "truth")
     assert by_file["settings"]["gold_rows"] == 250

@@ -310,6 +310,86 @@ def test_bad_settings_are_refused() -> None:
     _refuse("threads: expected", threads=-1)
 
 
+def spread_graph(size: int = 20) -> tuple[IntArray, KnnGraph]:
+    """As `two_groups`, but no two neighbours are equally near: those would count once."""
+    scores, graph = two_groups(size)
+    return scores, KnnGraph.from_arrays(
+        graph.indices, np.tile(np.linspace(0.95, 0.5, size - 1), (2 * size, 1))
+    )
+
+
+def test_the_posterior_mends_a_planted_error() -> None:
+    scores, graph = spread_graph()
+    scores[3] = 1
+    curation = curate_scores(scores, graph, random_estimate(2))
+    np.testing.assert_array_equal(np.flatnonzero(curation.scores != scores), [3])
+    assert curation.suggested[3] == 0
+    assert curation.misrated[3]
+    assert curation.corrected[3]
+
+
+def test_what_the_posterior_gives_follows_from_its_probabilities() -> None:
+    scores, graph = make_pool(700, 6, 14, unrated=0.2)
+    curation = curate_scores(scores, graph, random_estimate(6))
+    assert curation.posterior is not None
+    rated = np.flatnonzero(scores >= 0)
+    shares, given_scores = curation.posterior[rated], scores[rated]
+    np.testing.assert_allclose(shares.sum(axis=1), 1.0)
+    assert np.isnan(curation.posterior[scores < 0]).all()
+    best = shares.argmax(axis=1)
+    assert (best != given_scores).any()
+    np.testing.assert_array_equal(curation.suggested[rated], best)
+    np.testing.assert_array_equal(curation.scores[rated], best)
+    own = shares[np.arange(len(rated)), given_scores]
+    np.testing.assert_allclose(curation.error_probability[rated], 1 - own, atol=1e-12)
+    confidence = np.where(best == given_scores, 0.0, shares.max(axis=1))
+    np.testing.assert_array_equal(curation.confidence[rated], confidence)
+    np.testing.assert_array_equal(curation.misrated[rated], own < 0.5)
+    steps = np.round(curation.expected[rated] / 0.25) * 0.25  # type: ignore[index]
+    np.testing.assert_array_equal(curation.rank_keys[rated], steps)
+
+
+@pytest.mark.parametrize("least", [0.3, 0.6, 1.0])
+def test_only_what_is_sure_enough_is_taken(least: float) -> None:
+    scores, graph = make_pool(700, 6, 14, unrated=0.2)
+    whole = curate_scores(scores, graph, random_estimate(6))
+    some = curate_scores(scores, graph, random_estimate(6), min_confidence=least)
+    taken = whole.confidence >= least
+    assert taken.any() == (least < 1.0)
+    np.testing.assert_array_equal(some.suggested, whole.suggested)
+    np.testing.assert_array_equal(some.scores, np.where(taken, whole.scores, scores))
+    assert whole.expected is not None
+    np.testing.assert_array_equal(some.expected, np.where(taken, whole.expected, scores))
+
+
+def test_a_tie_keeps_the_score_as_given() -> None:
+    # A rater who says nothing, and two levels as frequent: both are as likely for every row.
+    scores, graph = spread_graph()
+    estimate = make_estimate(np.full((2, 2), 0.5), np.full(2, 0.5), np.full(2, 0.5))
+    curation = curate_scores(scores, graph, estimate)
+    np.testing.assert_array_equal(curation.scores, scores)
+    assert not curation.confidence.any()
+
+
+def test_keys_shrunk_by_hand() -> None:
+    scores, graph = two_groups(3)
+    curation = replace(
+        curate_scores(scores, graph, random_estimate(2), method="simifeat", k=2),
+        scores=np.array([0, 1, 2, 3, 4, -1]),
+        expected=np.array([0.1, 1.4, 2.0, 2.6, 3.9, -1.0]),
+        rank_step=0.25,
+    )
+    given_scores = np.array([0, 3, 2, 3, 0, -1])
+    assert curation.rank_keys.tolist() == [0.0, 1.5, 2.0, 2.5, 4.0, -1.0]
+    # Half of the way: 0.05, 2.2, 2.0, 2.8, 1.95.
+    assert curation.keys_shrunk_to(given_scores, 0.5).tolist() == [0.0, 2.25, 2.0, 2.75, 2.0, -1.0]
+    assert curation.keys_shrunk_to(given_scores, 0.0).tolist() == given_scores.tolist()
+    assert curation.keys_shrunk_to(given_scores, 1.0).tolist() == curation.rank_keys.tolist()
+    exact = replace(curation, rank_step=None)
+    assert exact.rank_keys.tolist() == [0.1, 1.4, 2.0, 2.6, 3.9, -1.0]
+    assert replace(exact, expected=None).rank_keys.tolist() == [0, 1, 2, 3, 4, -1]
+
+
 def test_progress_is_told() -> None:
     scores, graph = make_pool(300, 3, 8)
     calls: list[tuple[str, int, int]] = []

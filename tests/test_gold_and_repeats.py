@@ -130,6 +130,7 @@ def test_with_a_signal_the_ranking_value_is_the_posterior_mean() -> None:
     curation = curate_scores(pool.scores, pool.graph, estimate, repeats=repeats)
     assert curation.posterior is not None
     np.testing.assert_allclose(curation.posterior.sum(axis=1), 1.0, atol=1e-12)
+    assert curation.expected is not None
     np.testing.assert_allclose(curation.expected, curation.posterior @ np.arange(4), atol=1e-12)
     without = curate_scores(pool.scores, pool.graph, estimate)
     agrees = (repeats >= 0) & (repeats == pool.scores)
@@ -221,7 +222,15 @@ def test_a_file_and_several_fields_of_repeats(tmp_path: Path) -> None:
     [
         ({"repeats": [0, 1]}, r"repeats: expected one row a score \(900\), got \(2, 1\)"),
         ({"gold": np.zeros((900, 2))}, r"gold: expected one true score a row, got .*\(900, 2\)"),
-        ({"gold": np.full(900, 7), "num_levels": 4}, r"scores: expected levels"),
+        ({"gold": [-1] * 5 + [7] * 895, "num_levels": 4}, r"levels 0..3 .* got 7 in row 5 of gold"),
+        (
+            {"repeats": [[-1, -1]] * 5 + [[0, 2.5]] * 895, "num_levels": 4},
+            r"levels 0..3 .* got 2.5 in row 5 of repeats",
+        ),
+        (
+            {"scores": [[0, 1]] * 5 + [[0, 4]] * 895, "num_levels": 4},
+            r"levels 0..3 .* got 4 in row 5 \(",
+        ),
         ({"repeats": "again"}, r"repeats: expected an array where there are no rows"),
         ({"repeats": np.zeros((900, 0))}, r"repeats: expected shape \(N,\) or \(N, M\)"),
         ({"repeats": np.zeros(900), "solver": "em"}, r"repeats: expected with solver='sharing'"),
@@ -230,7 +239,7 @@ def test_a_file_and_several_fields_of_repeats(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_used_is_named(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        ds2fast.diagnose(scores=POOL.scores, embeddings=POOL.rows, **arguments)
+        ds2fast.diagnose(**{"scores": POOL.scores, "embeddings": POOL.rows, **arguments})
 
 
 def test_repeats_of_an_unrated_row_are_refused() -> None:
@@ -242,6 +251,17 @@ def test_repeats_of_an_unrated_row_are_refused() -> None:
         ds2fast.diagnose(scores=scores, embeddings=POOL.rows, repeats=repeats)
 
 
+def test_repeats_of_a_row_without_text_count_for_nothing() -> None:
+    # Such a row is unrated, whatever its score and its repeats say.
+    repeats = POOL.repeat(300)
+    rows = rows_of(POOL, [0, 1, 2, 3], repeats, POOL.know(0))
+    row = int(np.flatnonzero(repeats >= 0)[0])
+    rows[row]["text"] = ""
+    found = ds2fast.diagnose(rows, repeats="again", embeddings=POOL.rows)
+    assert found.given_scores[row] == -1
+    assert found.transition.num_signal == 299
+
+
 POOL = plant(900)
 
 
@@ -249,7 +269,6 @@ def test_votes_take_no_signal() -> None:
     estimate = estimate_transition_matrix(POOL.scores, POOL.graph)
     for name in ("repeats", "gold"):
         message = f"{name}: expected with method='posterior' only, got it with 'simifeat'"
+        given: dict[str, Any] = {name: POOL.scores}
         with pytest.raises(InputError, match=message):
-            curate_scores(
-                POOL.scores, POOL.graph, estimate, method="simifeat", **{name: POOL.scores}
-            )
+            curate_scores(POOL.scores, POOL.graph, estimate, method="simifeat", **given)

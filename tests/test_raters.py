@@ -156,7 +156,7 @@ def test_bands_of_several_raters_are_refused() -> None:
     for arguments in ({"bootstrap": 10}, {"solver": "em"}, {"preset": "paper"}):
         name = {"preset": "solver"}.get(next(iter(arguments)), next(iter(arguments)))
         with pytest.raises(InputError, match=f"{name}: expected .* with several raters"):
-            ds2fast.diagnose(scores=scores, embeddings=POOL.rows, **arguments)  # type: ignore[arg-type]
+            ds2fast.diagnose(scores=scores, embeddings=POOL.rows, **arguments)
 
 
 POOL = plant(900)

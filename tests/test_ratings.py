@@ -11,7 +11,7 @@ import ds2fast
 from ds2fast.errors import InputError
 from ds2fast.io.read import read
 from ds2fast.pool import Pool
-from ds2fast.ratings import is_names, read_ratings
+from ds2fast.ratings import Scale, is_names, read_ratings
 
 
 def make_pool(**fields: list[Any]) -> Pool:
@@ -26,7 +26,7 @@ def make_pool(**fields: list[Any]) -> Pool:
 
 def test_scores_alone_are_those_of_the_pool() -> None:
     pool = make_pool(score=[1, 10, 6, None])
-    seen = read_ratings(pool, "score", None, None, None)
+    seen = read_ratings(pool, "score", None, None, Scale())
     assert seen.ratings.tolist() == [[0], [5], [2], [-1]]  # clip(score, 4, 9) - 4
     assert seen.num_levels == 6
     assert seen.repeats is None
@@ -41,7 +41,7 @@ def test_repeats_and_gold_are_on_the_scale_of_the_scores() -> None:
         more=[None, 6, 6, None],
         true=[None, 6, 5, None],
     )
-    seen = read_ratings(pool, "score", ["again", "more"], "true", None)
+    seen = read_ratings(pool, "score", ["again", "more"], "true", Scale())
     assert seen.ratings.tolist() == [[0], [5], [2], [3]]
     assert seen.repeats is not None
     assert seen.repeats.tolist() == [[1, -1], [-1, 2], [2, 2], [-1, -1]]
@@ -52,8 +52,10 @@ def test_repeats_and_gold_are_on_the_scale_of_the_scores() -> None:
 
 def test_arrays_and_fields_give_the_same() -> None:
     pool = make_pool(score=[3, 1, 2, 5], again=[3, None, None, 4], true=[None, 1, None, None])
-    by_field = read_ratings(pool, "score", "again", "true", None)
-    by_array = read_ratings(None, [3, 1, 2, 5], [3, np.nan, np.nan, 4], [None, 1, None, None], None)
+    by_field = read_ratings(pool, "score", "again", "true", Scale())
+    by_array = read_ratings(
+        None, [3, 1, 2, 5], [3, np.nan, np.nan, 4], [None, 1, None, None], Scale()
+    )
     for one in (by_field, by_array):
         assert one.ratings.tolist() == [[3], [1], [2], [5]]
         assert one.repeats is not None
@@ -64,14 +66,14 @@ def test_arrays_and_fields_give_the_same() -> None:
 
 
 def test_a_level_that_only_gold_has_counts() -> None:
-    seen = read_ratings(None, [0, 1, 2, 0], None, [-1, -1, -1, 4], None)
+    seen = read_ratings(None, [0, 1, 2, 0], None, [-1, -1, -1, 4], Scale())
     assert seen.num_levels == 5
 
 
 def test_a_pool_read_with_num_levels_keeps_them() -> None:
     rows = [{"text": str(score), "score": score, "true": 9} for score in (1, 9, 4)]
     pool = read(rows, num_levels=12)
-    seen = read_ratings(pool, "score", None, "true", None)
+    seen = read_ratings(pool, "score", None, "true", Scale())
     assert seen.ratings.tolist() == [[1], [9], [4]]
     assert seen.num_levels == 12
     assert seen.gold is not None
@@ -80,12 +82,12 @@ def test_a_pool_read_with_num_levels_keeps_them() -> None:
 
 def test_several_raters_are_several_columns_on_one_scale() -> None:
     pool = make_pool(score=[1, 2, 3, 4], b=[10, 4, None, 6], c=[5, 5, 5, -1])
-    seen = read_ratings(pool, ["score", "b", "c"], None, None, None)
+    seen = read_ratings(pool, ["score", "b", "c"], None, None, Scale())
     assert seen.ratings.tolist() == [[0, 5, 1], [0, 0, 1], [0, -1, 1], [0, 2, -1]]
     assert seen.num_levels == 6
     table = np.array([[1, 10, 5], [2, 4, 5], [3, np.nan, 5], [4, 6, -1]])
     for where in (None, pool):
-        beside = read_ratings(where, table, None, None, None)
+        beside = read_ratings(where, table, None, None, Scale())
         assert beside.ratings.tolist() == seen.ratings.tolist()
 
 
@@ -114,7 +116,8 @@ def test_a_name_is_no_list_of_names() -> None:
 )
 def test_what_cannot_be_read_is_named(arguments: dict[str, Any], message: str) -> None:
     pool = make_pool(score=[3, 1, 2, 5], again=[3, None, None, 4], word=["a", "b", "c", "d"])
-    given = {"scores": "score", "repeats": None, "gold": None, "num_levels": None, **arguments}
+    scale = Scale(arguments.pop("num_levels", None))
+    given = {"scores": "score", "repeats": None, "gold": None, "scale": scale, **arguments}
     with pytest.raises(InputError, match=message):
         read_ratings(pool, **given)
 
@@ -124,15 +127,15 @@ def test_names_need_rows() -> None:
         given: dict[str, Any] = {"repeats": None, "gold": None, name: "field"}
         message = f"{name}: expected an array where there are no rows, got \\['field'\\]"
         with pytest.raises(InputError, match=message):
-            read_ratings(None, [0, 1, 2, 3], **given, num_levels=None)
+            read_ratings(None, [0, 1, 2, 3], **given, scale=Scale())
     with pytest.raises(InputError, match="data: expected rows, a path or a Pool"):
-        read_ratings(None, "score", None, None, None)
+        read_ratings(None, "score", None, None, Scale())
 
 
 def test_a_pool_without_scores_has_none() -> None:
     pool = read(["one", "two"], scores=None)
     with pytest.raises(InputError, match="data: expected a pool with scores"):
-        read_ratings(pool, "score", None, None, None)
+        read_ratings(pool, "score", None, None, Scale())
 
 
 def test_raters_by_name_through_select() -> None:

@@ -22,9 +22,11 @@ from ds2fast.graph import KnnGraph
 from ds2fast.io.output import check_output_dir
 from ds2fast.io.read import read
 from ds2fast.outcome import Selection
+from ds2fast.pipeline import select
 from ds2fast.pool import Pool
 from ds2fast.results import Curation
 from ds2fast.save import save_selection, score_columns
+from planted import plant
 
 LINES = [f'{{"text": "row {n}",  "score": {score}}}' for n, score in enumerate((1, 4, "null", 3))]
 RESULTS = ["manifest.json", "scores.parquet", "selected.jsonl"]
@@ -115,6 +117,47 @@ def test_every_column_of_the_scores(tmp_path: Path) -> None:
             "below the cut; corrected 3 to 2 (confidence 0.50)",
         ],
     }
+
+
+def test_the_manifest_and_the_columns_say_how_rows_were_ranked(tmp_path: Path) -> None:
+    pool = plant(900, own=0.2)
+    selection = select(
+        scores=pool.scores, embeddings=pool.rows, repeats=pool.repeat(300), n=150, trust=0.5
+    )
+    selection.save(tmp_path / "out")
+    table = pq.read_table(tmp_path / "out" / "scores.parquet").to_pydict()
+    assert selection.curation.expected is not None
+    assert table["expected_score"] == selection.curation.expected.tolist()
+    half = pool.scores + 0.5 * (selection.curation.expected - pool.scores)
+    assert table["rank_key"] == (np.round(4 * half) / 4).tolist()
+    ranked = sorted(zip(table["rank"], table["rank_key"], strict=True))
+    keys = [key for rank, key in ranked if rank >= 0]
+    assert keys == sorted(keys, reverse=True)
+    manifest = manifest_in(tmp_path / "out")
+    assert manifest["verdict"] == {
+        "word": selection.verdict.word,
+        "causes": list(selection.verdict.causes),
+    }
+    assert manifest["transition"]["verdict"]["word"] == "verified"
+    assert manifest["transition"]["signal"] == ["repeats"]
+    assert manifest["transition"]["signal_rows"] == 300
+    assert manifest["transition"]["bands"] is None
+    assert len(manifest["transition"]["sharing"]["shares"]) == 8
+    assert (manifest["settings"]["solver"], manifest["settings"]["method"]) == (
+        "sharing",
+        "posterior",
+    )
+    chosen = manifest["selection"]
+    decided = chosen["decided"]
+    assert chosen["trust"] == 0.5
+    assert chosen["cut_key"] == keys[-1]
+    assert chosen["above_cut"] == sum(key > keys[-1] for key in keys)
+    assert decided["by_score"] + decided["by_correction"] + decided["by_rarity"] == 150
+    # Rows that the scores as given would have selected too.
+    same = np.isin(selection.indices, selection.ranked_as_given()).sum()
+    assert chosen["same_as_given"] == same
+    assert decided["by_correction"] == 150 - same
+    assert decided["overlap_given"] == pytest.approx(same / 150)
 
 
 def test_reasons_of_many_rows_take_no_long_time() -> None:

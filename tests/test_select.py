@@ -98,7 +98,11 @@ def fit_plainly(scores: IntArray, ids: IntArray, similarities: DoubleArray) -> P
 
 
 def expect_plainly(
-    scores: IntArray, ids: IntArray, similarities: DoubleArray, found: Parameters
+    scores: IntArray,
+    ids: IntArray,
+    similarities: DoubleArray,
+    transition: DoubleArray,
+    prior: DoubleArray,
 ) -> DoubleArray:
     """The ranking value of each row, −1 unrated."""
     near, kept, is_copy = reference_posterior.independent_neighbours(
@@ -108,7 +112,6 @@ def expect_plainly(
     num_bins = min(int(centres.sum()) // 100, 8)
     edges = np.quantile(kept[near >= 0], np.linspace(0, 1, num_bins + 1))
     bins = np.digitize(kept, edges[1:-1])
-    transition, prior = found.transition, found.prior
     counts = reference_posterior.pair_counts(scores, near, bins, is_copy, NUM_LEVELS, num_bins)
     alpha = reference_posterior.solve_alpha(counts, transition, transition, prior)
     messages = reference_posterior.messages(transition.T, prior, alpha)
@@ -140,9 +143,13 @@ def test_the_default_gives_what_the_oracles_give() -> None:
         selection.transition.transition_matrix, found.transition, rtol=0, atol=1e-3
     )
     np.testing.assert_allclose(selection.transition.prior, found.prior, rtol=0, atol=1e-4)
-    expected = expect_plainly(scores, ids, similarities, found)
+    # Where T is next to 0 the value hangs on its last digits: from here on the stage's T counts.
+    expected = expect_plainly(
+        scores, ids, similarities,
+        selection.transition.transition_matrix, selection.transition.prior,
+    )  # fmt: skip
     assert selection.curation.expected is not None
-    np.testing.assert_allclose(selection.curation.expected, expected, rtol=0, atol=0.01)
+    np.testing.assert_allclose(selection.curation.expected, expected, rtol=0, atol=1e-4)
     # Which side of a step a row is on may hang on that; all else is plain sorting.
     steps = np.round(selection.curation.expected / 0.25) * 0.25
     steps[scores < 0] = -1.0
@@ -150,8 +157,8 @@ def test_the_default_gives_what_the_oracles_give() -> None:
     long_tail = reference.long_tail_scores(similarities.astype(np.float32), 10)
     order = reference.dual_sort(steps, long_tail.astype(np.float32), 100)
     assert selection.indices.tolist() == order.tolist()
-    clear = np.abs(expected / 0.25 % 1 - 0.5) > 0.04
-    assert clear.mean() > 0.8
+    clear = np.abs(expected / 0.25 % 1 - 0.5) > 4e-4
+    assert clear.mean() > 0.98
     np.testing.assert_array_equal(
         steps[clear & (scores >= 0)], np.round(expected / 0.25)[clear & (scores >= 0)] * 0.25
     )

@@ -1,5 +1,6 @@
 """ds2fast: select the small, high-quality, diverse subset of LLM-rated instruction data (DS2)."""
 
+from ds2fast import audit
 from ds2fast.build import build_info
 from ds2fast.curation import curate_scores
 from ds2fast.diversity import long_tail_scores
@@ -18,9 +19,16 @@ from ds2fast.graph import KnnGraph
 from ds2fast.io.read import read
 from ds2fast.knn import knn_graph
 from ds2fast.outcome import Diagnosis, Selection
+from ds2fast.panel import RaterPanel, rate_raters
 from ds2fast.pipeline import diagnose, select
 from ds2fast.pool import Pool
-from ds2fast.results import Curation, Embeddings, TransitionEstimate
+from ds2fast.results import (
+    Clusterability,
+    Curation,
+    Embeddings,
+    TransitionEstimate,
+    Verdict,
+)
 from ds2fast.selection import dual_sort
 from ds2fast.transition import estimate_transition_matrix
 
@@ -28,6 +36,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DEFAULT_MODEL",
+    "Clusterability",
     "Curation",
     "Diagnosis",
     "Ds2fastError",
@@ -40,9 +49,12 @@ __all__ = [
     "OutputError",
     "Pool",
     "PrecisionGate",
+    "RaterPanel",
     "Selection",
     "TransitionEstimate",
+    "Verdict",
     "WeakEvidenceWarning",
+    "audit",
     "build_info",
     "curate_scores",
     "diagnose",
@@ -52,6 +64,7 @@ __all__ = [
     "estimate_transition_matrix",
     "knn_graph",
     "long_tail_scores",
+    "rate_raters",
     "read",
     "select",
 ]

@@ -21,8 +21,8 @@ from ds2fast.io.source import check_file
 from ds2fast.knn import as_embedding_rows
 from ds2fast.pool import Pool
 from ds2fast.raters import given_levels
-from ds2fast.ratings import DEFAULT_SCORES, is_names, read_ratings
-from ds2fast.results import Curation, IntArray, RowArray, TransitionEstimate
+from ds2fast.ratings import DEFAULT_SCORES, Scale, is_names, read_ratings
+from ds2fast.results import Curation, DoubleArray, IntArray, RowArray, TransitionEstimate
 from ds2fast.settings import Settings
 
 
@@ -39,6 +39,7 @@ class Intake:
     scores_given: bool  # beside the pool, not in it
     repeats: IntArray | None = None  # (N, M)
     gold: IntArray | None = None
+    values: DoubleArray | None = None  # (N,) the measure that levels were cut from, if finer
 
     @cached_property
     def scores(self) -> IntArray:
@@ -78,8 +79,10 @@ def read_intake(
         encoder = _find_encoder(settings)
     with clock.stage("read"):
         pool = _as_pool(data, text, scores, settings)
-        seen = read_ratings(pool, scores, repeats, gold, settings.num_levels)
+        scale = Scale(settings.num_levels, settings.edges)
+        seen = read_ratings(pool, scores, repeats, gold, scale)
         ratings = _without_textless(pool, seen.ratings)
+        further = None if seen.repeats is None else _without_textless(pool, seen.repeats)
         rows = None if embeddings is None else as_embedding_rows(embeddings)
     if isinstance(data, Pool):
         clock.timings["read"] += data.read_seconds
@@ -100,7 +103,16 @@ def read_intake(
         or (isinstance(data, Pool) and scores != DEFAULT_SCORES)
     )
     return Intake(
-        ratings, seen.num_levels, pool, rows, graph, encoder, scores_given, seen.repeats, seen.gold
+        ratings,
+        seen.num_levels,
+        pool,
+        rows,
+        graph,
+        encoder,
+        scores_given,
+        further,
+        seen.gold,
+        seen.values,
     )
 
 
@@ -155,12 +167,14 @@ def _check_curation(curation: Curation, levels: IntArray) -> None:
 
 
 def _as_pool(data: Any, text: str | None, scores: Any, settings: Settings) -> Pool | None:
+    if isinstance(data, Pool) and settings.edges is not None:
+        raise InputError("edges: expected beside data that is read now; read() takes edges= too")
     if data is None or isinstance(data, Pool):
         return data
     first = scores[0] if is_names(scores) else scores
     if first is not None and not isinstance(first, str) and np.ndim(first) > 1:
         first = None  # several raters beside the rows
-    return read(data, text=text, scores=first, num_levels=settings.num_levels)
+    return read(data, text=text, scores=first, num_levels=settings.num_levels, edges=settings.edges)
 
 
 def _without_textless(pool: Pool | None, ratings: IntArray) -> IntArray:

@@ -1,4 +1,4 @@
-"""How many rows may have a quality of their own, unlike their neighbours'?
+"""The share of rows that may have a quality of their own, unlike their neighbours'.
 
 One rater and a graph cannot tell such rows from noise of the rater: with a share `own` of them the
 rater's matrix T and (T − own · c) / (1 − own), c = p T, give the same counts. But the latter is a

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ds2fast.clock import Clock
 from ds2fast.curation import curate_scores
+from ds2fast.cut_scores import with_values
 from ds2fast.diversity import long_tail_scores
 from ds2fast.embedding import DEFAULT_MODEL, PrecisionGate, embed
 from ds2fast.embedding.cache import CacheDir
@@ -68,6 +69,7 @@ def select(
     gate: PrecisionGate = DEFAULT_GATE,
     k: int = PAPER_K,
     num_levels: int | None = None,
+    edges: npt.ArrayLike | None = None,
     repeats: Any = None,
     gold: Any = None,
     preset: str | None = None,
@@ -110,6 +112,9 @@ def select(
         Neighbours of the long-tail score; also the sample and its k − 1 neighbours that vote on it.
     num_levels : int, optional
         K, where the scores are levels 0..K−1 as they stand.
+    edges : (K−1,) floats, optional
+        Cut points that make levels of real-valued scores; see `read`. Within a level the higher
+        value ranks higher, in steps of a quarter of the level.
     repeats : str, list of str or (N, M) array-like, optional
         Further ratings of some rows by the same rater: fields, or an array; null or −1 elsewhere.
         They tell noise of the rater from rows with a quality of their own, and so how far
@@ -164,6 +169,7 @@ def select(
         min_confidence=min_confidence,
         trust=trust,
         num_levels=num_levels,
+        edges=edges,
         seed=seed,
         threads=threads,
         model=model,
@@ -192,6 +198,8 @@ def select(
             long_tail = long_tail_scores(graph, k=settings.k, threads=settings.threads)
         with clock.stage("dual sort"):
             keys = curation.keys_shrunk_to(given.scores, trust)
+            if given.values is not None:
+                keys = with_values(keys, given.scores, given.values)
             indices = dual_sort(keys, long_tail, count)
         with clock.stage("checks"):
             checked = doubts_of_pool(
@@ -231,6 +239,7 @@ def diagnose(
     gate: PrecisionGate = DEFAULT_GATE,
     k: int = PAPER_K,
     num_levels: int | None = None,
+    edges: npt.ArrayLike | None = None,
     repeats: Any = None,
     gold: Any = None,
     preset: str | None = None,
@@ -266,6 +275,7 @@ def diagnose(
         solver=solver,
         bootstrap=bootstrap,
         num_levels=num_levels,
+        edges=edges,
         seed=seed,
         threads=threads,
         model=model,
@@ -399,6 +409,7 @@ def _settings_record(
             **more,
             "preset": preset,
             "num_levels": given.num_levels,
+            "edges": settings.edges,
             "k": settings.k,
             "solver": settings.solver,
             "bootstrap": settings.bootstrap,

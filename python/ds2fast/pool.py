@@ -50,6 +50,8 @@ class Pool(ShortRepr):
         Number of levels K.
     score_mapping : str or None
         One sentence that says how raw scores became levels.
+    score_values : (N,) float64 or None
+        Where levels were cut from a finer measure the measure itself, NaN where unrated.
     ids : list or None
         The rows' own ids, where they were asked for.
     path : Path or None
@@ -68,6 +70,7 @@ class Pool(ShortRepr):
     raw_scores: DoubleArray | None = None
     num_levels: int | None = None
     score_mapping: str | None = None
+    score_values: DoubleArray | None = None
     ids: list[Any] | None = None
     path: Path | None = None
     file_sha256: str | None = None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ds2fast.audit.labels import Labels
 from ds2fast.checks import UNRATED
 from ds2fast.errors import InputError
-from ds2fast.io.scores import map_scores
+from ds2fast.io.fields import Place, row_place
+from ds2fast.io.scores import ScoreLevels, map_scores
 from ds2fast.pool import Pool
 from ds2fast.results import DoubleArray, IntArray
 
@@ -25,6 +27,19 @@ class Ratings:
     num_levels: int
     repeats: IntArray | None  # (N, M)
     gold: IntArray | None  # (N,)
+    values: DoubleArray | None = None  # (N,) the measure that levels were cut from, if finer
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How raw scores become levels, where the user said so."""
+
+    num_levels: int | None = None
+    edges: DoubleArray | None = None
+
+    def map(self, scores: Any, place: Place = row_place) -> ScoreLevels:
+        """Raw scores as levels; `place` says where a value stands."""
+        return map_scores(scores, num_levels=self.num_levels, place=place, edges=self.edges)
 
 
 def is_names(value: Any) -> bool:
@@ -37,74 +52,107 @@ def is_names(value: Any) -> bool:
     )
 
 
-def read_ratings(
-    pool: Pool | None, scores: Any, repeats: Any, gold: Any, num_levels: int | None
-) -> Ratings:
+def read_ratings(pool: Pool | None, scores: Any, repeats: Any, gold: Any, scale: Scale) -> Ratings:
     """Scores, repeats and gold as levels: fields of the pool, or arrays beside it.
 
     What a value means may not depend on where it stands, so all are mapped to levels together.
     """
-    given, levels, known_levels = _scores_of(pool, scores, num_levels)
-    further = None if repeats is None else _raw(pool, repeats, "repeats", len(given))
-    truths = None if gold is None else _raw(pool, gold, "gold", len(given))
-    if truths is not None and truths.shape[1] != 1:
-        raise InputError(f"gold: expected one true score a row, got shape {truths.shape}")
-    if further is None and truths is None and levels is not None:
-        return Ratings(levels[:, None], known_levels, None, None)
-    parts = [given] + [part for part in (further, truths) if part is not None]
-    flat = np.concatenate([part.ravel() for part in parts])
-    if levels is not None and num_levels is None and _reads_differently(given, levels):
-        num_levels = known_levels  # the pool was read so
-    label = f"scores={scores!r}" if isinstance(scores, str) else "scores"
-    mapped = map_scores(flat, num_levels=num_levels, label=label)
-    pieces = np.split(mapped.levels, np.cumsum([part.size for part in parts])[:-1])
-    tables = [piece.reshape(part.shape) for piece, part in zip(pieces, parts, strict=True)]
+    raw, alone = _scores_of(pool, scores, scale)
+    parts = {"scores": raw}
+    if repeats is not None:
+        parts["repeats"] = _raw(pool, repeats, "repeats", len(raw))
+    if gold is not None:
+        gold = gold.given if isinstance(gold, Labels) else gold
+        parts["gold"] = _raw(pool, gold, "gold", len(raw))
+        if parts["gold"].shape[1] != 1:
+            raise InputError(f"gold: expected one true score a row, got {parts['gold'].shape}")
+    if alone is not None and len(parts) == 1:
+        return Ratings(alone.levels[:, None], alone.num_levels, None, None, alone.values)
+    if alone is not None and pool is not None and scale == Scale() and _was_read_as_levels(alone):
+        scale = Scale(alone.num_levels)
+    tables, num_levels = _map_together(parts, scale)
+    if alone is not None and not np.array_equal(tables["scores"][:, 0], alone.levels):
+        others = " and ".join(name for name in parts if name != "scores")
+        raise InputError(
+            f"{others}: expected values on the scale of the scores ({alone.mapping}), got others: "
+            f"together they would be read differently"
+        )
     return Ratings(
-        tables[0],
-        mapped.num_levels,
-        tables[1] if further is not None else None,
-        tables[-1][:, 0] if truths is not None else None,
+        tables["scores"],
+        num_levels,
+        tables.get("repeats"),
+        tables["gold"][:, 0] if "gold" in tables else None,
+        None if alone is None else alone.values,
     )
 
 
+def _map_together(parts: dict[str, DoubleArray], scale: Scale) -> tuple[dict[str, IntArray], int]:
+    """Levels of each table, and K."""
+    mapped = scale.map(np.concatenate([part.ravel() for part in parts.values()]), _places(parts))
+    ends = np.cumsum([part.size for part in parts.values()])[:-1]
+    pieces = np.split(mapped.levels, ends)
+    shapes = (part.shape for part in parts.values())
+    tables = (piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True))
+    return dict(zip(parts, tables, strict=True)), mapped.num_levels
+
+
+def _places(parts: Mapping[str, DoubleArray]) -> Place:
+    """Where a value of the flattened parts stands, for messages."""
+
+    def place(at: int) -> str:
+        begin = 0
+        for name, part in parts.items():
+            if at < begin + part.size:
+                row = row_place((at - begin) // part.shape[1])
+                return row if name == "scores" else f"{row} of {name}"
+            begin += part.size
+        return row_place(at)
+
+    return place
+
+
 def _scores_of(
-    pool: Pool | None, scores: Any, num_levels: int | None
-) -> tuple[DoubleArray, IntArray | None, int]:
-    """Raw scores (N, R); and where they are the pool's own, or one column, their levels and K."""
+    pool: Pool | None, scores: Any, scale: Scale
+) -> tuple[DoubleArray, ScoreLevels | None]:
+    """Raw scores (N, R); and of one column what it is mapped to by itself."""
     if scores is None or (pool is None and isinstance(scores, str)):
         raise InputError(
             "data: expected rows, a path or a Pool, or both scores= and embeddings= (or graph=), "
             f"got none; scores is {scores!r}"
         )
     if pool is not None and isinstance(scores, str) and scores == DEFAULT_SCORES:
-        return _pool_scores(pool, num_levels)
+        alone = _pool_scores(pool, scale)
+        return alone.raw[:, None], alone
     if is_names(scores):
-        return _columns(pool, scores, "scores"), None, 0
+        return _columns(pool, scores, "scores"), None
     values = scores
     if pool is not None and isinstance(scores, str):
         values = pool.column(scores)
     if np.ndim(values) != 2:
-        mapped = map_scores(values, num_levels=num_levels)
-        _check_length(len(mapped.levels), pool)
-        return mapped.raw[:, None], mapped.levels, mapped.num_levels
+        alone = scale.map(values)
+        _check_length(len(alone.levels), pool)
+        return alone.raw[:, None], alone
     table = _as_table(values, "scores")
     _check_length(len(table), pool)
-    return table, None, 0
+    return table, None
 
 
-def _pool_scores(pool: Pool, num_levels: int | None) -> tuple[DoubleArray, IntArray, int]:
+def _pool_scores(pool: Pool, scale: Scale) -> ScoreLevels:
     if pool.scores is None or pool.num_levels is None or pool.raw_scores is None:
         raise InputError("data: expected a pool with scores, got one that was read without")
-    if num_levels not in {None, pool.num_levels}:
+    if scale.num_levels not in {None, pool.num_levels}:
         raise InputError(
             f"num_levels: expected that of the pool ({pool.num_levels}, read() takes it too), "
-            f"got {num_levels}"
+            f"got {scale.num_levels}"
         )
-    return pool.raw_scores[:, None], pool.scores, pool.num_levels
+    return ScoreLevels(
+        pool.scores, pool.raw_scores, pool.num_levels, pool.score_mapping or "", pool.score_values
+    )
 
 
-def _reads_differently(raw: DoubleArray, levels: IntArray) -> bool:
-    return not np.array_equal(map_scores(raw.ravel()).levels, levels)
+def _was_read_as_levels(scores: ScoreLevels) -> bool:
+    """Whether the pool was read with a scale of the user's own."""
+    return not np.array_equal(map_scores(scores.raw).levels, scores.levels)
 
 
 def _check_length(got: int, pool: Pool | None) -> None:

@@ -249,7 +249,8 @@ class Curation(FrozenArrays):
         (rounds seen + 2). NaN where the row is unrated.
     expected : (N,) float64
         What a ranking goes by. Of `"posterior"`: the mean of the true score, cautious where the
-        estimate leaves something open (see `curate_scores`). Of `"simifeat"`: the curated score. −1 unrated.
+        estimate leaves something open (see `curate_scores`). Of `"simifeat"`: the curated score.
+        −1 unrated.
     rank_step : float or None
         Rows whose `expected` rounds to the same multiple of this count as equal, so that rarity
         decides among them; None: only exact ties do.

@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy.typing as npt
+
 from ds2fast import _core
 from ds2fast.arguments import as_count, as_number, as_share, check_choice
 from ds2fast.checks import MAX_LEVELS, MAX_SEED
@@ -16,6 +18,8 @@ from ds2fast.embedding.cache import CacheDir, resolve_cache_dir
 from ds2fast.embedding.encode import check_choices
 from ds2fast.embedding.engine import LongText, Precision
 from ds2fast.errors import InputError, InputTypeError
+from ds2fast.io.scores import check_edges
+from ds2fast.results import DoubleArray
 from ds2fast.threads import resolve_threads
 from ds2fast.transition import DEFAULT_SOLVER, SOLVERS
 
@@ -35,6 +39,7 @@ class Settings:
     trust: float | None
     bootstrap: int
     num_levels: int | None
+    edges: DoubleArray | None
     seed: int
     threads: int
     model: str | os.PathLike[str]
@@ -70,6 +75,7 @@ def check_settings(
     trust: float | None = None,
     bootstrap: int = 0,
     num_levels: int | None = None,
+    edges: npt.ArrayLike | None = None,
     seed: int = 0,
     threads: int | None = None,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
@@ -105,6 +111,7 @@ def check_settings(
         trust=_check_trust(preset, trust),
         bootstrap=as_count(bootstrap, "bootstrap", minimum=0),
         num_levels=num_levels,
+        edges=None if edges is None else check_edges(edges, num_levels),
         seed=seed,
         threads=resolve_threads(threads),
         model=model,

@@ -50,6 +50,7 @@ class PoolOptions:
     scores: tuple[str, ...]
     text: str | None
     num_levels: int | None
+    edges: list[float] | None
     embeddings: Path | None
     model: str
     precision: Precision | Literal["auto"]
@@ -112,7 +113,9 @@ def run_select(
     options: PoolOptions, chosen: SelectOptions, output: Path, *, overwrite: bool
 ) -> None:
     """Select into `output`; all that can be checked without the data is checked before."""
-    check_arguments(num_levels=options.num_levels, **vars(chosen), **options.arguments())
+    check_arguments(
+        num_levels=options.num_levels, edges=options.edges, **vars(chosen), **options.arguments()
+    )
     check_output_dir(output, overwrite=overwrite, source=options.data)
     embeddings, origin = _load_embeddings(options)
     pool = _read_pool(options, origin)
@@ -138,7 +141,11 @@ def run_select(
 def run_diagnose(options: PoolOptions, bootstrap: int = 0) -> None:
     """Print what was found of the judge, in words or as JSON."""
     check_arguments(
-        num_levels=options.num_levels, bootstrap=bootstrap, **options.arguments(), selects=False
+        num_levels=options.num_levels,
+        edges=options.edges,
+        bootstrap=bootstrap,
+        **options.arguments(),
+        selects=False,
     )
     embeddings, origin = _load_embeddings(options)
     pool = _read_pool(options, origin)
@@ -254,7 +261,11 @@ def _read_pool(options: PoolOptions, origin: Origin | None) -> Pool:
     if options.embeddings is None:  # a model that is not there is told before the data is read
         check_model(options.model, precision=options.precision, long_text=options.long_text)
     pool = ds2fast.read(
-        options.data, text=options.text, scores=options.scores[0], num_levels=options.num_levels
+        options.data,
+        text=options.text,
+        scores=options.scores[0],
+        num_levels=options.num_levels,
+        edges=options.edges,
     )
     if not options.quiet:
         click.echo(f"{pool.describe()}\n", err=True)

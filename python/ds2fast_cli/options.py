@@ -63,6 +63,19 @@ NO_CACHE = click.option(
 QUIET = click.option("-q", "--quiet", is_flag=True, help="No messages but warnings and errors.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 
+
+def _parse_edges(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> list[float] | None:
+    """Numbers between commas."""
+    if value is None:
+        return None
+    try:
+        return [float(word) for word in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"expected numbers between commas, got {value!r}") from None
+
+
 _POOL_OPTIONS = (
     DATA,
     click.option(
@@ -74,6 +87,12 @@ _POOL_OPTIONS = (
     ),
     TEXT,
     click.option("--num-levels", type=int, help="Take scores as levels 0..K-1, K given here."),
+    click.option(
+        "--edges",
+        callback=_parse_edges,
+        metavar="A,B,...",
+        help="Cut points that make levels of real-valued scores.  [quantiles]",
+    ),
     click.option(
         "--embeddings",
         type=FILE,

@@ -10,6 +10,7 @@
 
 #include "check.hpp"
 #include "core/monitor.hpp"
+#include "core/sampling_keys.hpp"
 #include "curation/rank_rule.hpp"
 #include "curation/sampling.hpp"
 #include "curation/simifeat.hpp"
@@ -58,7 +59,7 @@ TEST(keys_are_splitmix64_of_a_stream_a_round) {
   SplitMix64 streams(42);
   for (std::size_t round = 0; round < 3; ++round) {
     SplitMix64 expected(streams.next());
-    const curation::SamplingKeys keys(42, round);
+    const ds2fast::SamplingKeys keys(42, round);
     for (std::size_t row = 0; row < 5; ++row) {
       CHECK(keys(row) == expected.next());
     }
@@ -69,7 +70,7 @@ TEST(a_round_draws_the_rated_rows_of_smallest_keys) {
   for (const auto& [num_rows, rated_percent] :
        {std::pair{50000U, 100U}, {50000U, 10U}, {37U, 60U}, {1U, 100U}, {10U, 100U}}) {
     const Levels levels = random_levels(num_rows, 6, rated_percent);
-    const curation::SamplingKeys keys(42, 5);
+    const ds2fast::SamplingKeys keys(42, 5);
     std::vector<std::size_t> rated;
     for (std::size_t row = 0; row < levels.size(); ++row) {
       if (levels[row] >= 0) {

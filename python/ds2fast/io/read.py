@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy.typing as npt
+
 from ds2fast.errors import InputError, InputTypeError
 from ds2fast.io.fields import MISSING, Field
 from ds2fast.io.rows import fields_seen
@@ -21,6 +23,7 @@ def read(
     scores: Any = "score",
     id: str | None = None,
     num_levels: int | None = None,
+    edges: npt.ArrayLike | None = None,
 ) -> Pool:
     r"""Read a pool of instruction rows.
 
@@ -45,6 +48,9 @@ def read(
         The field that holds the rows' ids.
     num_levels : int, optional
         K, where the scores are levels 0..K−1 as they stand.
+    edges : (K−1,) floats, optional
+        Cut points, ascending: a score's level is the number of edges at or below it. Real-valued
+        scores are cut at quantiles without them; within a level they still rank.
 
     Returns
     -------
@@ -74,7 +80,11 @@ def read(
     renderer = TextRenderer(text)
     score_field = Field(scores) if isinstance(scores, str) else None
     id_field = Field(_check_id(id)) if id is not None else None
-    given = None if scores is None or score_field else map_scores(scores, num_levels=num_levels)
+    given = (
+        None
+        if scores is None or score_field
+        else map_scores(scores, num_levels=num_levels, edges=edges)
+    )
     source = open_source(data)
     fields = [field for field in (score_field, id_field) if field is not None]
     texts, columns = _gather(source, renderer, fields)
@@ -84,7 +94,9 @@ def read(
     if score_field is not None:
         column = _found(source, "scores", score_field, columns[0])
         label = f"scores={scores!r}"
-        given = map_scores(column, num_levels=num_levels, label=label, place=source.place)
+        given = map_scores(
+            column, num_levels=num_levels, label=label, place=source.place, edges=edges
+        )
     ids = None if id_field is None else _found(source, "id", id_field, columns[-1])
     _check_length(given, len(texts))
     return Pool(
@@ -96,6 +108,7 @@ def read(
         raw_scores=given.raw if given else None,
         num_levels=given.num_levels if given else None,
         score_mapping=given.mapping if given else None,
+        score_values=given.values if given else None,
         ids=ids,
         path=source.path,
         file_sha256=source.sha256(),

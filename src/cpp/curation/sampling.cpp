@@ -7,30 +7,16 @@
 namespace ds2fast::curation {
 namespace {
 
-constexpr std::uint64_t kGolden = 0x9E3779B97F4A7C15ULL;
 constexpr double kSampledShare = 0.9;
 constexpr unsigned kBinBits = 12;
 constexpr std::size_t kNumBins = std::size_t{1} << kBinBits;
 constexpr std::size_t kChunkRows = 16384;
-
-std::uint64_t mix(std::uint64_t z) {
-  z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9ULL;
-  z = (z ^ (z >> 27U)) * 0x94D049BB133111EBULL;
-  return z ^ (z >> 31U);
-}
 
 std::size_t bin_of(std::uint64_t key) {
   return static_cast<std::size_t>(key >> (64 - kBinBits));
 }
 
 }  // namespace
-
-SamplingKeys::SamplingKeys(std::uint64_t seed, std::size_t round)
-    : stream_(mix(seed + kGolden * (round + 1))) {}
-
-std::uint64_t SamplingKeys::operator()(std::size_t row) const {
-  return mix(stream_ + kGolden * (row + 1));
-}
 
 RoundSampler::RoundSampler(VectorView<const std::int8_t> levels, std::uint64_t seed,
                            std::size_t num_threads)

@@ -6,21 +6,12 @@
 
 #include "core/matrix_view.hpp"
 #include "core/monitor.hpp"
+#include "core/sampling_keys.hpp"
 
 namespace ds2fast::curation {
 
 /// What a row that a round did not draw has in place of its level.
 constexpr std::uint8_t kNotDrawn = 0xFF;
-
-/// Pseudo-random keys of one round, one a row: splitmix64 started at a mix of seed and round.
-class SamplingKeys {
- public:
-  SamplingKeys(std::uint64_t seed, std::size_t round);
-  std::uint64_t operator()(std::size_t row) const;
-
- private:
-  std::uint64_t stream_;
-};
 
 /// Draws floor(0.9 * rated) rows a round without replacement: the rated rows with the smallest
 /// keys, ties by the smaller row number. O(N) a round: the keys' leading bits are counted first,

@@ -5,7 +5,7 @@
 
 #include "core/paced_poll.hpp"
 #include "core/parallel_for.hpp"
-#include "curation/sampling.hpp"
+#include "core/sampling_keys.hpp"
 #include "transition/squarem.hpp"
 
 namespace ds2fast::transition {
@@ -19,7 +19,7 @@ constexpr std::size_t kMostTableBytes = std::size_t{1} << 29U;
 
 /// One byte of signs a row for the draws of a batch: eight batches share a 64-bit key.
 void draw_signs(std::uint64_t seed, std::size_t batch, std::vector<std::uint8_t>& signs) {
-  const curation::SamplingKeys keys(seed, batch / 8);
+  const SamplingKeys keys(seed, batch / 8);
   const std::size_t shift = 8 * (batch % 8);
   for (std::size_t row = 0; row < signs.size(); ++row) {
     signs[row] = static_cast<std::uint8_t>(keys(row) >> shift);
@@ -36,7 +36,7 @@ struct Workspace {
 
 void draw_pattern_weights(const Signal& signal, std::uint64_t seed, std::size_t draw,
                           std::vector<double>& weights) {
-  const curation::SamplingKeys keys(seed, kPatternStream + draw);
+  const SamplingKeys keys(seed, kPatternStream + draw);
   for (std::size_t pattern = 0; pattern < weights.size(); ++pattern) {
     const double weight = signal.weights[pattern];
     const double moved = (keys(pattern) & 1U) != 0 ? std::sqrt(weight) : -std::sqrt(weight);
