@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from bench_planted import load_embeddings, load_plant
 from ds2fast import read
 from ds2fast.io.atomic import atomic_file
 from ds2fast.results import IntArray
@@ -39,6 +38,9 @@ from embed_truth import Truth, WrongVectorsError
 from embed_ways import OURS, REFERENCE, RIVALS, WAYS
 from knn_processes import RunFailedError
 from knn_table import machine
+from quality_plant import Planter
+from quality_pool import load_embeddings
+from quality_regimes import Regime
 
 WARM_TEXTS = 32
 CALIBRATION_TEXTS = 2000
@@ -131,7 +133,7 @@ def planted_levels(arguments: argparse.Namespace) -> IntArray:
     data = arguments.shared / "data"
     vectors = load_embeddings(data / "instructions.minilm.f16.npy")[: arguments.rows]
     try:
-        levels = load_plant(data / "plant.py").plant(vectors, "cluster", "ordinal", 0.3, 0)[1]
+        levels = Planter(vectors).plant(Regime("cluster", "ordinal", 0.3), 0).scores
     except ModuleNotFoundError as error:
         raise SystemExit(
             f"expected {error.name} beside ds2fast, to plant ratings, got none"

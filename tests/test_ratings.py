@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ds2fast
+from ds2fast.audit import Labels
 from ds2fast.errors import InputError
 from ds2fast.io.read import read
 from ds2fast.pool import Pool
@@ -120,6 +121,25 @@ def test_what_cannot_be_read_is_named(arguments: dict[str, Any], message: str) -
     given = {"scores": "score", "repeats": None, "gold": None, "scale": scale, **arguments}
     with pytest.raises(InputError, match=message):
         read_ratings(pool, **given)
+
+
+def test_what_would_change_the_scale_of_the_scores_is_refused() -> None:
+    # A 9 makes it the paper's scale of 1..10, in which 0, 1 and 2 are one level.
+    message = r"gold: expected values on the scale of the scores \(.*\), got others"
+    with pytest.raises(InputError, match=message):
+        read_ratings(None, [0, 1, 2, 0], None, [-1, -1, -1, 9], Scale())
+    # Of 7..12 the level is score - 7; with a 6 it would be score - 6.
+    with pytest.raises(InputError, match="repeats and gold: expected values on the scale"):
+        read_ratings(None, [7, 8, 12, 7], [6, -1, -1, -1], [-1, -1, -1, 12], Scale())
+
+
+def test_labels_of_an_audit_are_gold_as_they_were_written() -> None:
+    pool = make_pool(score=[4, 10, 6, 8])
+    written = np.array([np.nan, 9.0, np.nan, 6.0])
+    labels = Labels(np.array([-1, 5, -1, 2]), written, num_skipped=0, same_scores=True)
+    seen = read_ratings(pool, "score", None, labels, Scale())
+    assert seen.gold is not None
+    assert seen.gold.tolist() == [-1, 5, -1, 2]
 
 
 def test_names_need_rows() -> None:

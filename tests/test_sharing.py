@@ -153,16 +153,18 @@ def test_counts_equal_the_reference(pool: Pool) -> None:
         np.testing.assert_array_equal(_core.pair_counts(*pool, threads), pairs)
 
 
+@pytest.mark.parametrize("num_rows", [300.0, 40_000.0])
 @pytest.mark.parametrize("pool", POOLS[:4])
-def test_the_fit_is_a_maximum_by_the_reference(pool: Pool) -> None:
+def test_the_fit_is_a_maximum_by_the_reference(pool: Pool, num_rows: float) -> None:
     # Two maxima of one map need not be one point, so the fit is held against what it must be: a
-    # fixed point of the reference's EM step whose likelihood is as said and as high as EM's.
+    # fixed point of the reference's EM step whose objective is as said and as high as EM's.
     counts = _core.sharing_counts(*pool, 1)
     nothing = no_patterns(pool.num_levels)
-    fit, likelihood, converged = solve(counts, nothing, 300.0, fit_own=False)
+    fit, reached, converged = solve(counts, nothing, num_rows, fit_own=False)
     assert converged
-    assert likelihood == pytest.approx(reference.log_likelihood(counts, nothing, 300.0, fit))
-    after = reference.em_step(counts, nothing, 300.0, fit, fit_own=False)
+    said = reference.objective(counts, nothing, num_rows, fit, fit_own=False)
+    assert reached == pytest.approx(said, rel=1e-9)
+    after = reference.em_step(counts, nothing, num_rows, fit, fit_own=False)
     assert_same(fit, after)
     observed = counts.sum(axis=(0, 2, 3)) / counts.sum()
     plain = reference.Parameters(
@@ -172,10 +174,10 @@ def test_the_fit_is_a_maximum_by_the_reference(pool: Pool) -> None:
         np.tile([0.64, 0.16, 0.16, 0.04], (len(counts), 1)),
     )
     for _ in range(100):
-        plain = reference.em_step(counts, nothing, 300.0, plain, fit_own=False)
-    # The solver takes likelihoods that differ by 1e-7 of themselves for equal.
-    best_plain = reference.log_likelihood(counts, nothing, 300.0, plain)
-    assert likelihood >= best_plain - 1e-7 * abs(best_plain)
+        plain = reference.em_step(counts, nothing, num_rows, plain, fit_own=False)
+    # The solver takes objectives that differ by 1e-7 of themselves for equal.
+    best_plain = reference.objective(counts, nothing, num_rows, plain, fit_own=False)
+    assert reached >= best_plain - 1e-7 * abs(best_plain)
 
 
 @pytest.mark.parametrize("num_levels", [2, 4])
@@ -185,12 +187,94 @@ def test_a_fit_with_a_signal_is_a_maximum_by_the_reference(num_levels: int) -> N
     patterns = patterns_of(
         0.3 / num_levels + 0.7 * np.eye(num_levels), np.full(num_levels, 1 / num_levels), 400
     )
-    fit, likelihood, converged = solve(counts, patterns, 480.0, fit_own=True)
+    fit, reached, converged = solve(counts, patterns, 480.0, fit_own=True)
     assert converged
     assert 0.0 <= fit.own < 1.0
-    assert likelihood == pytest.approx(reference.log_likelihood(counts, patterns, 480.0, fit))
+    said = reference.objective(counts, patterns, 480.0, fit, fit_own=True)
+    assert reached == pytest.approx(said, rel=1e-9)
     after = reference.em_step(counts, patterns, 480.0, fit, fit_own=True)
     assert_same(fit, after)
+
+
+def test_em_of_the_reference_never_lowers_the_objective() -> None:
+    pool = make_pool(600, 4, 2)
+    counts = _core.sharing_counts(*pool, 1)
+    patterns = patterns_of(np.full((4, 4), 0.1) + 0.6 * np.eye(4), np.full(4, 0.25), 400)
+    at = random_parameters(4, len(counts), 3)
+    before = -np.inf
+    for _ in range(50):
+        reached = reference.objective(counts, patterns, 5e4, at, fit_own=True)
+        assert reached >= before - 1e-8  # rounding of sums near 1e5
+        before, at = reached, reference.em_step(counts, patterns, 5e4, at, fit_own=True)
+
+
+def faultless_counts(rows_a_level: IntArray) -> IntArray:
+    """(1, K, K, K): each row and both of its neighbours show the level of the neighbourhood."""
+    counts = np.zeros((1, *(len(rows_a_level),) * 3), dtype=np.int64)
+    every = np.arange(len(rows_a_level))
+    counts[0, every, every, every] = rows_a_level
+    return counts
+
+
+def falling_shares(num_levels: int) -> DoubleArray:
+    levels = np.arange(num_levels)
+    falling = np.exp(-np.abs(levels[:, None] - levels))
+    return np.asarray(falling / falling.sum(axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize(
+    ("rows_a_level", "supposed"),
+    [
+        pytest.param([3, 3], 10 * 6 / 40_000, id="six rows"),
+        pytest.param([2000, 1200, 780, 20], 1.0, id="4 000 rows"),
+        pytest.param([20_000, 12_000, 7992, 8], 10.0, id="40 000 rows"),
+        pytest.param([200_000, 120_000, 79_992, 8], 10.0, id="400 000 rows"),
+    ],
+)
+def test_supposed_rows_count_where_rows_are_few(rows_a_level: list[int], supposed: float) -> None:
+    """Where nobody errs hidden levels are all but certain: T follows from the counts by hand."""
+    rows = np.array(rows_a_level)
+    counts = faultless_counts(rows)
+    fit, _, converged = solve(counts, no_patterns(len(rows)), float(rows.sum()), fit_own=False)
+    assert converged
+    # The row and both of its neighbours show the level: three times n_i of what is counted.
+    counted = 3.0 * np.diag(rows) + supposed * falling_shares(len(rows))
+    expected = counted / counted.sum(axis=1, keepdims=True)
+    # All but: three times n_a p_i T_ia^3 / p_a = n_i T_ia^3 rows (a, a, a) may be of level i.
+    doubt = ((1.0 - np.eye(len(rows))) * expected**3).sum(axis=1, keepdims=True)
+    assert (np.abs(fit.transition - expected) <= 2e-6 + doubt).all()
+    np.testing.assert_allclose(fit.prior, rows / rows.sum(), atol=2e-6)
+    np.testing.assert_allclose(fit.shares, [[1.0, 0.0, 0.0, 0.0]], atol=2e-4)
+    # Six rows, and levels of many, are as if nothing were supposed; one of 8 in 40 000 is not.
+    off = 1.0 - np.diag(fit.transition)
+    assert (off[3 * rows > 1000 * supposed] < 1e-3).all()
+    assert (off[rows == 8] > 0.1).all()
+
+
+def test_the_prior_is_held_to_the_scores_where_own_is_fitted() -> None:
+    rows = np.array([20_000, 12_000, 8000])
+    # 4 000 rows more, rated once, known to be of level 0.
+    gold = reference.Patterns(np.array([[1, 0, 0]]), np.array([4000.0]), np.array([0]))
+    seen = rows + np.array([4000, 0, 0])
+    fit, _, converged = solve(faultless_counts(rows), gold, 40_000.0, fit_own=False)
+    assert converged
+    np.testing.assert_allclose(fit.prior, seen / 44_000, atol=1e-5)
+    fit, _, converged = solve(faultless_counts(rows), gold, 40_000.0, fit_own=True)
+    assert converged
+    assert fit.own == pytest.approx(0.0, abs=1e-4)
+    np.testing.assert_allclose(fit.prior, (seen + 300 * rows / 40_000) / 44_300, atol=1e-5)
+
+
+def test_a_small_pool_is_supposed_the_same_share_of() -> None:
+    """Up to 40 000 rows, what is supposed grows with the pool: the fit is that of its shares."""
+    pool = make_pool(600, 4, 2)
+    counts = _core.sharing_counts(*pool, 1)
+    small, large, endless = (
+        solve(counts, no_patterns(4), num_rows, fit_own=False)[0].transition
+        for num_rows in (6.0, 40_000.0, 1e9)
+    )
+    np.testing.assert_allclose(small, large, atol=1e-4)
+    assert np.abs(large - endless).max() > 1e-4
 
 
 def test_gold_names_the_levels() -> None:

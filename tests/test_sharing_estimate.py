@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from ds2fast.graph import KnnGraph
 from ds2fast.knn import knn_graph
 from ds2fast.observations import observe
-from ds2fast.results import TransitionEstimate
+from ds2fast.results import IntArray, TransitionEstimate
 from ds2fast.sharing import (
     SharingFit,
     Triples,
@@ -276,14 +277,15 @@ def test_the_input_may_lie_in_memory_as_it_likes_and_is_not_written_to() -> None
     pool = plant(1500, own=0.2)
     repeats, gold = pool.repeat(300), pool.know(100)
     expected = estimate_transition_matrix(pool.scores, pool.graph, repeats=repeats, gold=gold)
-    for change in (
+    changes: list[Callable[[IntArray], Any]] = [
         lambda values: np.repeat(values, 2)[::2],
         lambda values: values[::-1].copy()[::-1],
         lambda values: values.astype(values.dtype.newbyteorder()),
         lambda values: values.astype(np.int8),
         lambda values: np.where(values < 0, np.nan, values),
         lambda values: [None if value < 0 else int(value) for value in values],
-    ):
+    ]
+    for change in changes:
         found = estimate_transition_matrix(
             change(pool.scores), pool.graph, repeats=change(repeats), gold=change(gold)
         )

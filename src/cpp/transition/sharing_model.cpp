@@ -150,8 +150,8 @@ double SharingModel::log_supposed(const std::vector<double>& from) const {
     sum += supposed_[cell] * std::log(std::max(from[cell], kLeastShare));
   }
   for (std::size_t i = 0; supposed_prior_ > 0.0 && i < layout_.num_levels; ++i) {
-    sum += supposed_prior_ * observed_[i] *
-           std::log(std::max(from[layout_.prior() + i], kLeastShare));
+    sum +=
+        supposed_prior_ * observed_[i] * std::log(std::max(from[layout_.prior() + i], kLeastShare));
   }
   return sum;
 }
