@@ -90,7 +90,7 @@ def test_the_highest_level_is_the_answer_as_it_stands(way: str) -> None:
         ("cut", 3, "alpha beta gamma delta epsilon zeta"),
         ("cut", 0, "alpha"),
         ("swapped", 3, "alpha beta gamma delta epsilon zeta one two three four"),
-        ("swapped", 2, "alpha beta gamma delta one two three four one two"[:-8] + " one two"),
+        ("swapped", 2, "alpha beta gamma delta one two three four one two"),
         ("off-language", 0, "nycun orgn tnzzn qrygn rcfvyba mrgn gurgn xnccn ynzoqn bzrtn"),
     ],
 )
@@ -131,7 +131,10 @@ def test_a_quarter_of_the_rows_is_spoilt_in_each_way_and_only_answers_are() -> N
     assert {way: ways.count(way) for way in corruption.WAYS} == dict.fromkeys(corruption.WAYS, 10)
     assert [row.prompt for row in spoilt] == [row.prompt for row in rows]
     same = np.array([one.answer == other.answer for one, other in zip(spoilt, rows, strict=True)])
-    np.testing.assert_array_equal(same, true == 5)
+    by_luck = np.array(ways) == "garbled"
+    np.testing.assert_array_equal(same[~by_luck], true[~by_luck] == 5)
+    assert same[true == 5].all()
+    assert same[by_luck & (true < 4)].sum() == 0
 
 
 def test_parts_have_no_row_in_common_and_no_short_answer() -> None:
@@ -239,6 +242,18 @@ def test_a_model_is_worse_after_spoilt_answers(way: str) -> None:
         for trained in (rows, spoilt)
     ]
     assert bits[0] + 0.05 < bits[1]
+
+
+def test_savings_are_beside_random_rows_of_the_same_seed() -> None:
+    def run(level: float, bits: float) -> dict[str, float]:
+        return {"true level": level, "words": 10.0, "bits": bits, "equal words": bits + 1}
+
+    ways = {"ours": [run(4.0, 7.0), run(5.0, 6.0)], "random": [run(2.0, 8.0), run(2.0, 7.5)]}
+    found = downstream.beside_random(ways)
+    assert found["ours"]["saved"] == found["ours"]["saved, equal words"] == 1.25
+    assert found["ours"]["± saved"] == 0.25
+    assert (found["ours"]["true level"], found["ours"]["±"]) == (4.5, 0.5)
+    assert found["random"]["saved"] == found["random"]["± saved"] == 0.0
 
 
 def test_first_words_end_where_they_are_used_up() -> None:

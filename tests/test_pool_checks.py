@@ -246,9 +246,9 @@ def test_copies_are_counted_over_the_rated_rows(copies: int, severity: str | Non
         ([5] * 19, 10, None),  # nearly all rows of the value are in
         ([5] * 20, 10, "note"),
         ([5] * 99, 10, "note"),
-        ([5] * 100, 10, "weak"),
+        ([5] * 100, 10, "note"),
         ([6, 6, *[5] * 100], 10, None),  # 8 of 10 places, not more
-        ([6, *[5] * 90], 10, "weak"),  # 9 places, 90 rows
+        ([6, *[5] * 90], 10, "note"),  # 9 places, 90 rows
         (list(range(99)), 10, None),
     ],
 )

@@ -16,9 +16,11 @@ from ds2fast.errors import InputError
 from ds2fast.graph import KnnGraph
 from ds2fast.knn import knn_graph
 from ds2fast.observations import Observations, observe
+from ds2fast.own_quality import most_own
 from ds2fast.posterior import (
     Posterior,
     Rater,
+    cautious_value,
     given_matrix,
     pattern_messages,
     row_posterior,
@@ -227,6 +229,36 @@ def test_gold_is_certain(own: float | None) -> None:
     known = (gold >= 0) & (given >= 0)
     np.testing.assert_array_equal(found.probabilities[known], np.eye(4)[gold[known]])
     np.testing.assert_allclose(found.expected[known], gold[known], rtol=1e-15)
+
+
+@pytest.mark.parametrize("num_raters", [1, 2])
+@pytest.mark.parametrize("num_levels", [2, 5])
+def test_the_cautious_value_is_that_of_the_reference(num_raters: int, num_levels: int) -> None:
+    """A fifth of the given score, the rest a mean if T leaves no more room for own quality."""
+    matrices, prior = random_rater(num_levels, seed=3, num_raters=num_raters)
+    rng = np.random.default_rng(6)
+    ratings = rng.integers(0, num_levels, (300, num_raters))
+    given = ratings[:, 0].copy()
+    given[::9] = -1
+    gold = np.where(np.arange(300) % 7 == 0, rng.integers(0, num_levels, 300), -1)
+    seen = observe(np.where(given[:, None] < 0, -1, ratings), num_levels, gold=gold)
+    beliefs = rng.dirichlet(np.ones(num_levels), 300)
+    found = cautious_value(seen, given, beliefs, Rater(matrices, prior, 0.0))
+
+    own = most_own(matrices, prior)
+    assert 0.02 < own < 0.74
+    supposed = [plain.without_own(matrix, prior, own) for matrix in matrices]
+    for n in np.flatnonzero(given >= 0):
+        if gold[n] >= 0:
+            assert found[n] == gold[n]
+            continue
+        likelihood = np.prod([t[:, a] for t, a in zip(supposed, ratings[n], strict=True)], axis=0)
+        belief = plain.level_probabilities(likelihood, beliefs[n], prior, own)
+        value = 0.2 * given[n] + 0.8 * (belief @ np.arange(num_levels))
+        assert found[n] == pytest.approx(value, abs=1e-9)
+        if num_raters == 1:
+            alone = plain.expected_value(given[n], beliefs[n], matrices[0], prior)
+            assert found[n] == pytest.approx(alone, abs=1e-9)
 
 
 def test_repeats_and_raters_multiply() -> None:

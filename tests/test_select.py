@@ -23,9 +23,6 @@ from static_fixtures import make_table, write_static
 
 NUM_LEVELS = 6
 
-# Five of 120 rows of the top level: rarity decides, and that is told. Other warnings are errors.
-pytestmark = pytest.mark.filterwarnings("ignore:the verdict is weak. rarity alone decided")
-
 
 def make_pool(seed: int = 0, clusters: int = 30, size: int = 20) -> tuple[FloatArray, IntArray]:
     """Clusters that share a true level; a quarter of the scores is wrong, some are missing."""
@@ -210,8 +207,9 @@ def test_shuffled_embeddings_are_unreliable_and_the_scores_as_given_decide() -> 
 
 def test_what_speaks_against_the_pool_alone_leaves_corrections_as_they_are() -> None:
     rows, scores = make_pool()
-    with pytest.warns(WeakEvidenceWarning, match=r"^the verdict is weak: rarity alone") as warned:
-        selection = ds2fast.select(scores=scores, embeddings=rows, n=5, num_levels=NUM_LEVELS)
+    twice, scores = np.repeat(rows, 2, axis=0), np.repeat(scores, 2)
+    with pytest.warns(WeakEvidenceWarning, match=r"^the verdict is weak: 100% of the") as warned:
+        selection = ds2fast.select(scores=scores, embeddings=twice, n=5, num_levels=NUM_LEVELS)
     assert (selection.verdict.word, selection.trust) == ("weak", 1.0)
     assert selection.keys.tolist() == selection.curation.rank_keys.tolist()
     # Nobody asked for trust=1.

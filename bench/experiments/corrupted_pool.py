@@ -18,7 +18,8 @@ from experiment_data import Row
 
 import ds2fast
 from ds2fast.results import FloatArray, IntArray
-from quality_plant import NUM_LEVELS, PRIOR, k_means
+from quality_noise import NUM_LEVELS
+from quality_plant import PRIOR, k_means
 
 LEAST_WORDS = 12
 """Of an answer: a shorter one cannot be spoilt by degrees."""

@@ -52,7 +52,7 @@ def cut(words: Words, _: Words, share: float, __: np.random.Generator) -> Words:
 
 
 def garbled(words: Words, _: Words, share: float, rng: np.random.Generator) -> Words:
-    """Some words change places at random, and their inner letters do, too."""
+    """Some words change places at random, and their inner letters do; a few may stay by luck."""
     places = np.sort(rng.choice(len(words), spoilt(len(words), share), replace=False))
     taken = [_shuffled(words[place], rng) for place in rng.permutation(places)]
     found = list(words)

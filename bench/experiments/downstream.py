@@ -6,7 +6,7 @@ trained on those, and tested on clean rows that were in no pool: bits per known 
 better. Three seeds: three draws of the rater, and three sets of test rows.
 
 A selection may win by holding more words. So each is also trained on as many of its best rows as
-hold the words of the shortest selection: "bits, equal words".
+hold the words of the shortest selection: "equal words".
 
 Usage: python bench/experiments/downstream.py --shared ../shared
 """
@@ -66,6 +66,7 @@ class Trials:
         return np.array([len(answer) + 1 for _, answer in self.pairs])
 
     def bits(self, rows: IntArray) -> float:
+        """Bits a known word of the test rows, after training on these rows."""
         model = AnswerModel.trained([self.pairs[row] for row in rows], self.size)
         return model.bits(self.held_out, self.from_prompt)
 
@@ -126,8 +127,8 @@ def measure(
                 runs[n].setdefault(way, []).append(figures)
     print(f"\n{name}; near rows are of one level: {sharing(pool.true, graph):.2f}; said: {said}")
     for n, ways in runs.items():
-        print(f"n = {n}: means over {len(arguments.seeds)} seeds, half of their range")
-        print(table({way: with_spread(found) for way, found in ways.items()}), flush=True)
+        print(f"n = {n}, {len(arguments.seeds)} seeds")
+        print(table(beside_random(ways)), flush=True)
     return {"said": said, "runs": runs}
 
 
@@ -142,7 +143,7 @@ def compare(rated: Rated, trials: Trials, n: int) -> dict[str, Figures]:
             "true level": float(rated.true[rows].mean()),
             "words": float(words[rows].sum()),
             "bits": trials.bits(rows),
-            "bits, equal words": trials.bits(first_words(rows, words, shortest)),
+            "equal words": trials.bits(first_words(rows, words, shortest)),
         }
     return found
 
@@ -184,14 +185,28 @@ def sharing(true: IntArray, graph: ds2fast.KnnGraph) -> float:
     return float(np.mean(true == true[graph.indices[:, 0]]))
 
 
-def with_spread(runs: Sequence[Figures]) -> Figures:
-    """Means, each followed by half of its range; of the words the mean alone."""
-    spread = spreads(runs)
-    found: Figures = {}
-    for name, value in means(runs).items():
-        found[name] = value
-        if name != "words":
-            found[f"± {name.replace('bits, ', '')}"] = spread[name]
+def beside_random(ways: dict[str, list[Figures]]) -> dict[str, Figures]:
+    """Means over seeds; the bits also as what is saved beside random rows of the same seed.
+
+    All ways share a seed's test rows, which alone make the bits vary. Each ± is half of a range.
+    """
+    found = {}
+    for way, runs in ways.items():
+        saved = [
+            {name: other[name] - run[name] for name in ("bits", "equal words")}
+            for run, other in zip(runs, ways["random"], strict=True)
+        ]
+        figures, saving, spread = means(runs), means(saved), spreads(saved)
+        found[way] = {
+            "true level": figures["true level"],
+            "±": spreads(runs)["true level"],
+            "words": figures["words"],
+            "bits": figures["bits"],
+            "saved": saving["bits"],
+            "± saved": spread["bits"],
+            "saved, equal words": saving["equal words"],
+            "± equal": spread["equal words"],
+        }
     return found
 
 

@@ -4,9 +4,9 @@ The same rows are embedded by all-MiniLM-L6-v2 in fp32 and in int8, by a static 
 it (fitted to 2 000 other rows), and by a baseline that knows no language model: hashed words,
 weighted by rarity, projected at random to 256 columns. Compared are T, and the selected tenth.
 
-Planted: true levels lie in clusters of one encoder's vectors (the fp32 encoder's, or the baseline's),
-a fifth of the rows has a quality of its own. Whose clusters they are decides who can see them, so
-both are shown. Judged: scores of a real LLM judge, whose truth is not known.
+Planted: true levels lie in clusters of the fp32 encoder's vectors, or of the baseline's; a fifth of
+the rows has a quality of its own. Whose clusters they are decides who can see them, so both are
+shown. Judged: scores of a real LLM judge, whose truth is not known.
 
 As a scale: "other errors" is the fp32 encoder with the same true levels and the rater's errors
 drawn anew; so much do two selections differ for a reason that has nothing to do with encoders.
@@ -146,7 +146,7 @@ def _projected(rows: IntArray, columns: IntArray, weights: DoubleArray, size: in
     for row in range(size):
         part = slice(starts[row], starts[row + 1])
         found[row] += weights[part].astype(np.float32) @ signs[columns[part]]
-    return unit_rows(found)
+    return np.asarray(unit_rows(found))
 
 
 def graphs_of(vectors: Vectors, threads: int) -> Graphs:

@@ -1,4 +1,4 @@
-"""How does curation fare on each kind of data: summaries, questions, mathematics, code, ...?
+"""How curation fares on each kind of data: summaries, questions, mathematics, code and others.
 
 The real rows are sorted into kinds by plain rules on source and prompt. Each kind is a pool of its
 own, with its own graph, on which true levels and a rater's errors are planted: how often neighbours

@@ -1,4 +1,4 @@
-"""A small model to train on selected rows: which words does an answer use, given its prompt?
+"""A small model to train on selected rows: it foretells the words of an answer to a prompt.
 
 Words of the answer are foretold by an interpolated Kneser-Ney model of word triples, or copied from
 the prompt; how often which is learned on a tenth of the training rows. Nothing else of the prompt
@@ -82,6 +82,7 @@ class Counts:
 
     @classmethod
     def of(cls, context: IntArray, word: IntArray, size: int) -> Counts:
+        """The table of all pairs of a context and the word after it."""
         keys, counts = np.unique(context * size + word, return_counts=True)
         contexts, start, kinds = np.unique(keys // size, return_index=True, return_counts=True)
         totals = np.add.reduceat(counts, start) if len(start) else counts

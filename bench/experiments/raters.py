@@ -1,10 +1,11 @@
-"""Does curation bring raters together more than smoothing does, and nearer to the truth?
+"""Whether curation brings raters together more than smoothing does, and nearer to the truth.
 
 Three raters with different errors score the same planted true levels of the real rows. Each is
-curated by itself, from its own scores and the graph, with k = 5 and k = 20 (the default). Beside it
-stand smoothings over the same neighbours, which know no rater: the rounded mean of the row's and
-its neighbours' scores, weighted by similarity, and the level that has most of that weight. They
-change as many rows of each rater as the curation does: those where they are surest.
+curated by itself, from its own scores and the graph, with k = 5 and k = 20 (the default): its most
+likely levels, and what `select` ranks by, rounded ("expected"). Beside them stand smoothings over
+the same neighbours, which know no rater: the rounded mean of the row's and its neighbours' scores,
+weighted by similarity, and the level that has most of that weight. They change as many rows of each
+rater as the curation does: those where they are surest.
 
 Agreement can be bought: raters whose scores are all set to one level agree. So the table has both,
 what raters say together and how far each is from the truth.
@@ -66,8 +67,10 @@ def all_ways(given: Raters, graph: ds2fast.KnnGraph, seed: int, threads: int) ->
     """Every rater's scores as given, curated, and smoothed by as many changes."""
     found = {"as given": given}
     for k in NEIGHBOURS:
-        curated = [curate(scores, graph, k, threads) for scores in given]
+        both = [curate(scores, graph, k, threads) for scores in given]
+        curated = [curation.scores for curation in both]
         found[f"curated, k = {k}"] = curated
+        found[f"expected, k = {k}"] = [expected_level(curation) for curation in both]
         changes = [int((one != other).sum()) for one, other in zip(curated, given, strict=True)]
         found[f"mean of {k}"] = [
             changed_most(scores, *mean_near(scores, graph, k), most)
@@ -84,12 +87,16 @@ def all_ways(given: Raters, graph: ds2fast.KnnGraph, seed: int, threads: int) ->
     return found
 
 
-def curate(scores: IntArray, graph: ds2fast.KnnGraph, k: int, threads: int) -> IntArray:
+def curate(scores: IntArray, graph: ds2fast.KnnGraph, k: int, threads: int) -> ds2fast.Curation:
     estimate = ds2fast.estimate_transition_matrix(
         scores, graph, num_levels=NUM_LEVELS, threads=threads, progress=False
     )
-    found = ds2fast.curate_scores(scores, graph, estimate, k=k, threads=threads, progress=False)
-    return found.scores
+    return ds2fast.curate_scores(scores, graph, estimate, k=k, threads=threads, progress=False)
+
+
+def expected_level(curation: ds2fast.Curation) -> IntArray:
+    """What `select` ranks by, rounded: cautious, as one rater's scores leave much open."""
+    return np.rint(curation.keys_shrunk_to(None, 1.0)).astype(np.int64)
 
 
 def simifeat(scores: IntArray, graph: ds2fast.KnnGraph, seed: int, threads: int) -> IntArray:

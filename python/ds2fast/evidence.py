@@ -11,7 +11,7 @@ from ds2fast.pool import Pool
 from ds2fast.pool_checks import check_pool
 from ds2fast.results import DoubleArray, FloatArray, IntArray, Verdict
 from ds2fast.simifeat import SAMPLED_SHARE
-from ds2fast.verdict import Doubt
+from ds2fast.verdict import WORDS, Doubt
 
 ENOUGH_VOTERS = 0.7
 
@@ -47,7 +47,7 @@ def doubts_of_pool(
     texts = None if pool is None else pool.texts
     found = check_pool(texts, scores, graph, indices, keys, long_tail, num_levels)
     return tuple(
-        Doubt("plausible" if one.severity == "note" else one.severity, one.cause, False)
+        Doubt(WORDS[0] if one.severity == "note" else one.severity, one.cause, False)
         for one in found
     )
 

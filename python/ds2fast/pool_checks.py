@@ -177,14 +177,14 @@ def find_copies(graph: KnnGraph, given: IntArray) -> Finding | None:
 def find_rarity_alone(indices: IntArray, given: IntArray, keys: DoubleArray) -> Finding | None:
     """A top so homogeneous that rarity decides over 80 % of the places.
 
-    That is the rule of the method where scores are levels, so only a choice among at least twice as
-    many rows as places is a note; among ten times as many it is weak.
+    That is the rule of the method where scores are levels, and the fewer rows are wanted the likelier
+    it is: a note, where there are at least twice as many rows as places.
 
     Examples
     --------
     >>> scores = np.repeat([0, 5], [10, 40])
     >>> print(find_rarity_alone(np.array([10, 11]), scores, scores.astype(float)))
-    weak: rarity alone decided 2 of 2 places, among 40 rows of one ranking value
+    note: rarity alone decided 2 of 2 places, among 40 rows of one ranking value
     """
     if not len(indices):
         return None
@@ -197,7 +197,7 @@ def find_rarity_alone(indices: IntArray, given: IntArray, keys: DoubleArray) -> 
         f"rarity alone decided {places} of {len(indices)} places, among {candidates} rows of one "
         "ranking value"
     )
-    return Finding("weak" if candidates >= 10 * places else "note", cause)
+    return Finding("note", cause)
 
 
 def find_junk(

@@ -162,10 +162,10 @@ def without_own(transition: DoubleArray, prior: DoubleArray, own: float) -> Doub
 
 
 def most_own(transition: DoubleArray, prior: DoubleArray) -> float:
-    """The largest `own`, in steps of 1e-6, whose matrix has hardly any negative entries."""
+    """The largest `own`, in steps of 1e-12, whose matrix has hardly any negative entries."""
     observed = prior @ transition
     low, step = 0.0, 0.1
-    while step > 0.5e-6:
+    while step > 0.5e-12:
         own = low + step
         excess = np.maximum(own * observed - transition, 0.0)
         fits = own <= HIGHEST_OWN and prior @ excess.sum(axis=1) <= NEGATIVE_MASS * (1.0 - own)
