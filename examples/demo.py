@@ -65,7 +65,7 @@ def run(encoder: str, output: Path, seed: int) -> None:
     print_transition(selection, truth)
     print_corrections(selection, truth)
     print(f"\n6. What decided: {describe_cut(selection)}")
-    print_comparison(selection, truth, vectors, seed)
+    print_comparison(selection, with_repeats(selection, truth, seed), truth, vectors, seed)
     print_rows(selection, truth)
     print(f"\nThe files are in {output / 'selection'}:")
     print("   selected.jsonl, scores.parquet, manifest.json")
@@ -104,8 +104,23 @@ def print_corrections(selection: ds2fast.Selection, truth: IntArray) -> None:
     print(f"mean error of the scores {before:.3f} as given, {after:.3f} curated")
 
 
+def with_repeats(selection: ds2fast.Selection, truth: IntArray, seed: int) -> ds2fast.Selection:
+    """The same once the same rater has rated a tenth of the rows a second time."""
+    rng = np.random.default_rng([seed, 1])
+    rows = rng.choice(len(truth), len(truth) // 10, replace=False)
+    again = np.full(len(truth), -1)
+    again[rows] = [rng.choice(6, p=TRANSITION_MATRIX[level]) for level in truth[rows]]
+    return ds2fast.select(
+        selection.pool, graph=selection.graph, n=len(selection), num_levels=6, repeats=again
+    )
+
+
 def print_comparison(
-    selection: ds2fast.Selection, truth: IntArray, vectors: FloatArray, seed: int
+    selection: ds2fast.Selection,
+    repeated: ds2fast.Selection,
+    truth: IntArray,
+    vectors: FloatArray,
+    seed: int,
 ) -> None:
     """The selection beside others of the same size."""
     n = len(selection)
@@ -116,9 +131,10 @@ def print_comparison(
         "random rows": shuffled[:n],
         "top scores as given": shuffled[np.argsort(-given, kind="stable")][:n],
         "ds2fast": selection.indices,
+        f"and {len(truth) // 10} rated twice": repeated.indices,
         "top true scores": shuffled[np.argsort(-truth[shuffled], kind="stable")][:n],
     }
-    print(f"\n7. {n} rows, chosen in four ways")
+    print(f"\n7. {n} rows, chosen in five ways")
     heads = f"{'true score':>12}{'level 4 or 5':>14}{'rarity':>9}{'apart':>8}{'repeats':>9}"
     print(f"   {'':<22}{heads}")
     for name, rows in choices.items():

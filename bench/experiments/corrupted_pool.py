@@ -2,7 +2,8 @@
 
 By `"row"` each row's way and level are drawn for itself: rows that read alike say little of each
 other. By `"topic"` all rows of a cluster of the clean texts have one level (their ways still
-differ), as where a supplier of data is good at some topics and bad at others.
+differ), as where a supplier of data is good at some topics and bad at others; the best rows are
+then of few topics. By `"small topic"` clusters are so small that each topic has some of any level.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from quality_plant import PRIOR, k_means
 LEAST_WORDS = 12
 """Of an answer: a shorter one cannot be spoilt by degrees."""
 
-ROWS_PER_TOPIC = 60
-LEVEL_DRAWS = ("row", "topic")
+LEVEL_DRAWS = {"row": 0, "topic": 60, "small topic": 12}
+"""How levels are drawn: rows of a cluster, on average; 0: every row by itself."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,11 @@ def split(rows: Sequence[Row], num_pool: int, num_held_out: int) -> Split:
 def levels_of(draw: str, vectors: FloatArray, seed: int = 0) -> IntArray:
     """(N,) true levels, in the shares of `PRIOR`, row by row or topic by topic."""
     rng = np.random.default_rng([seed, 11])
+    if draw not in LEVEL_DRAWS:
+        raise ValueError(f"draw: expected one of {', '.join(LEVEL_DRAWS)}, got {draw!r}")
     if draw == "row":
         return rng.choice(NUM_LEVELS, len(vectors), p=PRIOR)
-    if draw != "topic":
-        raise ValueError(f"draw: expected one of {', '.join(LEVEL_DRAWS)}, got {draw!r}")
-    topics, centres = k_means(vectors, max(2, len(vectors) // ROWS_PER_TOPIC), seed)
+    topics, centres = k_means(vectors, max(2, len(vectors) // LEVEL_DRAWS[draw]), seed)
     return np.asarray(rng.choice(NUM_LEVELS, len(centres), p=PRIOR)[topics])
 
 

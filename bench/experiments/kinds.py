@@ -13,13 +13,14 @@ Usage: python bench/experiments/kinds.py --shared ../shared
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from experiment_data import Figures, Row, finish, load_rows, means, parser_of, table
 
 import ds2fast
-from ds2fast.results import FloatArray
+from ds2fast.results import FloatArray, Verdict
 from quality_figures import mean_error, transition_error
 from quality_noise import NUM_LEVELS
 from quality_plant import Planted, Planter
@@ -62,21 +63,25 @@ def main() -> None:
     print(f"{foreign} of {len(rows)} rows read as another language than English: not measured")
     results: dict[str, object] = {"foreign": foreign}
     measured: dict[str, dict[str, Figures]] = {name: {} for name in REGIMES}
-    said: dict[str, dict[str, list[str]]] = {name: {} for name in REGIMES}
+    said: dict[str, dict[str, list[Verdict]]] = {name: {} for name in REGIMES}
     for kind in ("all", *sorted(set(kinds.tolist()))):
         chosen = np.flatnonzero(kinds == kind) if kind != "all" else np.arange(len(rows))
         if len(chosen) < LEAST_ROWS:
             print(f"{kind}: {len(chosen)} rows are too few")
             continue
         found = measure(vectors[chosen], arguments.seeds, arguments.threads)
-        for name, (figures, words) in found.items():
-            measured[name][kind], said[name][kind] = figures, words
+        for name, (figures, verdicts) in found.items():
+            measured[name][kind], said[name][kind] = figures, verdicts
     for name, of_kind in measured.items():
         print(f"\n{name}; means over {len(arguments.seeds)} seeds")
         print(table(of_kind))
-        for kind, words in said[name].items():
-            print(f"  {kind}: {'; '.join(sorted(set(words)))}", flush=True)
-    results |= {"figures": measured, "said": said}
+        for kind, verdicts in said[name].items():
+            words = Counter(verdict.word for verdict in verdicts)
+            print(f"  {kind}: {', '.join(f'{word} {n}' for word, n in words.items())}", flush=True)
+    words_of = {
+        name: {kind: [str(v) for v in vs] for kind, vs in s.items()} for name, s in said.items()
+    }
+    results |= {"figures": measured, "said": words_of}
     finish("kinds", {"seeds": arguments.seeds}, results)
 
 
@@ -106,23 +111,19 @@ def is_foreign(text: str) -> bool:
 
 def measure(
     vectors: FloatArray, seeds: Sequence[int], threads: int
-) -> dict[str, tuple[Figures, list[str]]]:
-    """Of each regime the mean figures, and the words of each seed's verdict."""
+) -> dict[str, tuple[Figures, list[Verdict]]]:
+    """Of each regime the mean figures, and each seed's verdict."""
     graph = ds2fast.knn_graph(vectors, GRAPH_WIDTH, threads=threads, progress=False)
     planter = Planter(vectors)
     found = {}
     for name, regime in REGIMES.items():
-        runs, words = [], []
-        for seed in seeds:
-            figures, word = curate(planter.plant(regime, seed), graph, threads)
-            runs.append(figures)
-            words.append(word)
-        found[name] = means(runs), words
+        runs = [curate(planter.plant(regime, seed), graph, threads) for seed in seeds]
+        found[name] = means([figures for figures, _ in runs]), [verdict for _, verdict in runs]
     return found
 
 
-def curate(planted: Planted, graph: ds2fast.KnnGraph, threads: int) -> tuple[Figures, str]:
-    """One planted pool: its figures, and the verdict with its causes."""
+def curate(planted: Planted, graph: ds2fast.KnnGraph, threads: int) -> tuple[Figures, Verdict]:
+    """One planted pool: its figures, and the verdict."""
     scores = planted.scores
     estimate = ds2fast.estimate_transition_matrix(
         scores, graph, num_levels=NUM_LEVELS, threads=threads, progress=False
@@ -144,7 +145,7 @@ def curate(planted: Planted, graph: ds2fast.KnnGraph, threads: int) -> tuple[Fig
         "top ours": float(planted.true[ds2fast.dual_sort(keys, rarity, n)].mean()),
         "possible": float(np.sort(planted.true)[::-1][:n].mean()),
     }
-    return figures, str(estimate.verdict)
+    return figures, estimate.verdict
 
 
 if __name__ == "__main__":
