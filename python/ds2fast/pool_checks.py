@@ -177,8 +177,8 @@ def find_copies(graph: KnnGraph, given: IntArray) -> Finding | None:
 def find_rarity_alone(indices: IntArray, given: IntArray, keys: DoubleArray) -> Finding | None:
     """A top so homogeneous that rarity decides over 80 % of the places.
 
-    That is the rule of the method where scores are levels, and the fewer rows are wanted the likelier
-    it is: a note, where there are at least twice as many rows as places.
+    That is the rule of the method where scores are levels, and the likelier the fewer rows are
+    wanted: a note, where there are at least twice as many rows as places.
 
     Examples
     --------

@@ -120,12 +120,12 @@ def pair_counts(
 def supposed_rows(observed: DoubleArray, num_rows: float, *, fit_own: bool) -> Supposed:
     """What is supposed of a pool of `num_rows`: 10 rows a level, where own is fitted 300 for p.
 
-    Scores fall off as exp(−|true level − score|), true levels are spread as the scores `observed`.
-    Of less than 40 000 rows as many fewer are supposed.
+    Scores that were seen fall off as exp(−distance), counted among these; true levels are spread as
+    the scores `observed`. Of less than 40 000 rows as many fewer are supposed.
     """
     part = min(1.0, num_rows / FULL_AT)
-    levels = np.arange(len(observed))
-    falling = np.exp(-np.abs(np.subtract.outer(levels, levels)))
+    place = np.cumsum(observed > 0)  # among the scores that were seen
+    falling = np.exp(-np.abs(np.subtract.outer(place, place)).astype(float)) * (observed > 0)
     spread = falling / falling.sum(axis=1)[:, None]
     return Supposed(part * ROWS_A_LEVEL * spread, part * ROWS_OF_OWN * fit_own * observed)
 

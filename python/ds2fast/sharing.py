@@ -120,7 +120,8 @@ def count_triples(levels: IntArray, voters: Neighbours, num_levels: int, threads
         raise InputError(
             "graph: expected rated rows with two rated neighbours that are no copies of each "
             f"other, got none among {int((levels >= 0).sum())} rated rows of {len(levels)}; "
-            "a graph with more neighbours may have some"
+            "a graph with more neighbours may have some (those of equal similarity are taken for "
+            "copies of each other)"
         )
     return triples
 

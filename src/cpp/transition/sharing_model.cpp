@@ -130,11 +130,17 @@ void SharingModel::take_counts_in() {
 void SharingModel::suppose(double num_rows) {
   const std::size_t k = layout_.num_levels;
   const double strength = std::min(1.0, num_rows / kFullPriorAt);
+  std::vector<double> place(k);  // among the levels that are given: others change nothing
+  double seen = 0.0;
+  for (std::size_t a = 0; a < k; ++a) {
+    seen += observed_[a] > 0.0 ? 1.0 : 0.0;
+    place[a] = seen;
+  }
   supposed_.assign(k * k, 0.0);
   for (std::size_t i = 0; i < k; ++i) {
     double* row = &supposed_[i * k];
     for (std::size_t a = 0; a < k; ++a) {
-      row[a] = std::exp(-std::abs(static_cast<double>(i) - static_cast<double>(a)));
+      row[a] = observed_[a] > 0.0 ? std::exp(-std::abs(place[i] - place[a])) : 0.0;
     }
     normalise(row, k);
     for (std::size_t a = 0; a < k; ++a) {

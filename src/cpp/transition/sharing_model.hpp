@@ -64,8 +64,9 @@ class SharingModel {
   /// (U); the signal's own weights to begin with.
   void set_pattern_weights(const std::vector<double>& weights) { pattern_weights_ = weights; }
 
-  /// One step of EM from `from` to `to`; the log-likelihood at `from` if asked for, else 0. What
-  /// has no weight (a row of T, shares of a pair of bins) stays.
+  /// One step of EM from `from` to `to`; the log-likelihood at `from`, with what is
+  /// supposed, if asked for, else 0. What has no weight (a row of T, shares of a pair of bins)
+  /// stays.
   double step(const std::vector<double>& from, std::vector<double>& to, bool with_likelihood);
 
   /// Scales T's rows, p and the shares to sum 1; own to at most kMostOwn.
@@ -73,9 +74,10 @@ class SharingModel {
 
  private:
   static constexpr double kMostOwn = 0.999;
-  /// Each true level is supposed to have shown so many rows, spread over the scores as
-  /// exp(-|level - score|); fewer in a pool of less than 40 000 rows. Where counts tell little
-  /// (levels that are rare, or rated alike) likelihood alone would run off to an extreme, slowly.
+  /// Each true level is supposed to have shown so many rows, spread over the scores that are
+  /// given as exp(-distance), distance counted among these; fewer in a pool of less than 40 000
+  /// rows. Where counts tell little (levels that are rare, or rated alike) likelihood alone would
+  /// run off to an extreme, slowly.
   static constexpr double kPriorRows = 10.0;
   /// Where own is fitted, p is supposed to be spread like the observed scores by so many rows:
   /// a hidden level could else stand for the rows of their own.
