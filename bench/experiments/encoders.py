@@ -9,7 +9,8 @@ the rows has a quality of its own. Whose clusters they are decides who can see t
 shown. Judged: scores of a real LLM judge, whose truth is not known.
 
 As a scale: "other errors" is the fp32 encoder with the same true levels and the rater's errors
-drawn anew; so much do two selections differ for a reason that has nothing to do with encoders.
+drawn anew; so much do two selections differ for a reason that has nothing to do with encoders. "As
+given" ranks by the given scores, the rarest first among equals.
 
 Usage: python bench/experiments/encoders.py --shared ../shared
 """
@@ -20,6 +21,7 @@ import argparse
 import gzip
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -160,9 +162,16 @@ def graphs_of(vectors: Vectors, threads: int) -> Graphs:
 
 
 class Outcome:
-    """T and the selected rows by one graph."""
+    """T and the selected rows by one graph; `trust` 0 ranks by the scores as given."""
 
-    def __init__(self, scores: IntArray, graph: ds2fast.KnnGraph, threads: int) -> None:
+    def __init__(
+        self,
+        scores: IntArray,
+        graph: ds2fast.KnnGraph,
+        threads: int,
+        *,
+        trust: float | None = None,
+    ) -> None:
         self.graph = graph
         self.estimate = ds2fast.estimate_transition_matrix(
             scores, graph, num_levels=NUM_LEVELS, threads=threads, progress=False
@@ -170,7 +179,8 @@ class Outcome:
         curation = ds2fast.curate_scores(
             scores, graph, self.estimate, threads=threads, progress=False
         )
-        keys = curation.keys_shrunk_to(scores, self.estimate.verdict.trust)
+        share = self.estimate.verdict.trust if trust is None else trust
+        keys = curation.keys_shrunk_to(scores, share)
         rarity = ds2fast.long_tail_scores(graph, k=10, threads=threads)
         self.chosen = ds2fast.dual_sort(keys, rarity, int(TOP_SHARE * len(scores)))
 
@@ -193,6 +203,7 @@ def planted_run(planter: Planter, graphs: Graphs, seed: int, threads: int) -> Ru
     found = {name: Outcome(planted.scores, graph, threads) for name, graph in graphs.items()}
     again = rated_again(planted, seed)
     found["fp32, other errors"] = Outcome(again.scores, graphs["fp32"], threads)
+    found["as given"] = Outcome(planted.scores, graphs["fp32"], threads, trust=0.0)
     figures = {}
     for name, outcome in found.items():
         matrix = outcome.estimate.transition_matrix
@@ -210,6 +221,7 @@ def rated_again(planted: Planted, seed: int) -> Planted:
 
 def judged_run(scores: IntArray, graphs: Graphs, threads: int) -> Run:
     found = {name: Outcome(scores, graph, threads) for name, graph in graphs.items()}
+    found["as given"] = Outcome(scores, graphs["fp32"], threads, trust=0.0)
     figures = {}
     for name, outcome in found.items():
         estimate = outcome.estimate
@@ -235,8 +247,9 @@ def overlap(one: IntArray, other: IntArray) -> float:
 def tell(title: str, runs: Sequence[Run]) -> dict[str, object]:
     figures = {name: means([run[0][name] for run in runs]) for name in runs[0][0]}
     print(f"\n{title}\n{table(figures)}")
-    for name, verdict in runs[0][1].items():
-        print(f"  {name}: {verdict}", flush=True)
+    for name in figures:
+        words = Counter(run[1][name].partition(":")[0] for run in runs)
+        print(f"  {name}: {', '.join(f'{word} {n}' for word, n in words.items())}", flush=True)
     return {"figures": figures, "said": [run[1] for run in runs]}
 
 
