@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -162,4 +161,4 @@ def told(goal: str, found: str, met: bool) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

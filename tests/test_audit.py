@@ -360,6 +360,14 @@ def test_levels_as_they_stand_are_taken_by_num_levels() -> None:
     assert [scale.level_of(value) for value in (3, 9, 10, 11)] == [3, 9, 10, None]
 
 
+def test_given_edges_tell_the_level_of_a_label() -> None:
+    pool = ds2fast.read([{"text": str(s), "score": s} for s in (0.5, 1.0, 4.0)], edges=[1.0, 2.0])
+    scale = LabelScale.of(pool)
+    # 1.5 lies below the edge 2, though the next higher score is of level 2; no score was above 4.
+    expected = {0.5: 0, 0.0: 0, 1.0: 1, 1.5: 1, 2.0: 2, 9.0: 2, -1: None, -3.0: 0}
+    assert {value: scale.level_of(value) for value in expected} == expected
+
+
 def test_every_score_of_a_cut_scale_has_its_own_level() -> None:
     values = np.random.default_rng(0).normal(10.0, size=300).round(2)
     pool = make_pool(values.tolist())

@@ -330,17 +330,17 @@ def test_trust_0_selects_by_the_scores_as_given(tmp_path: Path) -> None:
 def test_bands_are_printed_where_they_are_asked_for(tmp_path: Path) -> None:
     write_rated(tmp_path)
     arguments = (tmp_path / "pool.jsonl", "--embeddings", tmp_path / "rows.npy", "-q", "--json")
-    result = run("diagnose", *arguments, "--bootstrap", 10)
+    result = run("diagnose", *arguments, "--bootstrap", 20)
     assert result.exit_code == 0, result.output
     transition = json.loads(result.stdout)["transition"]
-    assert transition["bands"]["resamples"] == 10
+    assert transition["bands"]["resamples"] == 20
     lower, upper = (np.array(transition["bands"][name]) for name in ("lower", "upper"))
     assert (lower <= transition["transition_matrix"]).all()
     assert (transition["transition_matrix"] <= upper).all()
     without = json.loads(run("diagnose", *arguments).stdout)["transition"]
     assert without["bands"] is None
-    words = run("diagnose", *arguments[:-1], "--bootstrap", 10)
-    assert "95 % bands of T's diagonal (10 resamples)" in words.stdout
+    words = run("diagnose", *arguments[:-1], "--bootstrap", 20)
+    assert "95 % bands of T's diagonal (20 resamples)" in words.stdout
 
 
 # --- The order of checks --------------------------------------------------------------------------

@@ -291,6 +291,7 @@ def test_every_way_selects_n_different_rows() -> None:
     assert all(len(set(rows.tolist())) == 20 for rows in chosen.values())
     assert chosen["longest"].tolist() == list(range(299, 279, -1))
     assert (true[chosen["truth"]] == 5).all()
+    assert (true[chosen["truth, then rarity"]] == 5).all()
     assert (scores[chosen["raw top"]] == 5).all()
     assert (scores[chosen["as given, then rarity"]] == 5).all()
     assert selections.verdicts(rated).keys() == {"no signal", "repeats"}

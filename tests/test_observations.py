@@ -111,3 +111,13 @@ def test_a_pattern_is_the_multiset_of_ratings(seed: int, num_levels: int, num_re
         np.testing.assert_array_equal(seen.shown[seen.codes[row], 0], expected)
         assert seen.gold[seen.codes[row]] == gold[row]
     assert len(np.unique(seen.codes[seen.codes >= 0])) == len(seen.shown)
+
+
+def test_how_often_repeats_are_equal() -> None:
+    ratings = np.array([[0], [0], [1], [2], [-1]])
+    repeats = np.array([[0, 1], [0, -1], [2, -1], [-1, -1], [-1, -1]])
+    # Row 0 has three pairs, one of them equal; row 1 an equal pair, row 2 an unequal one.
+    assert observe(ratings, 3, repeats).repeat_agreement == 2 / 5
+    assert np.isnan(observe(ratings, 3).repeat_agreement)
+    # Two raters of a row are no repeats.
+    assert np.isnan(observe(np.array([[0, 0], [1, 1]]), 3).repeat_agreement)

@@ -77,6 +77,51 @@ def test_two_raters_alone_are_refused() -> None:
         estimate_transition_matrix(scores[:, :2], None, gold=nothing_known)
 
 
+def test_raters_without_a_row_in_common() -> None:
+    pool = plant(6000, own=0.5, seed=5)
+    scores, truth = rated_by(pool)
+    apart = np.where(np.arange(6000)[:, None] % 3 == np.arange(3), scores, -1)
+    with pytest.raises(InputError, match=r"graph: expected one, .* got at most 1 ratings of a row"):
+        estimate_transition_matrix(apart, None)
+    two = np.where(np.arange(6000)[:, None] // 3000 == np.arange(2), scores[:, :2], -1)
+    estimate = estimate_transition_matrix(two, pool.graph)
+    # Nothing tells noise from rows of their own, as with one rater: the graph's matrices stand.
+    assert (estimate.own, estimate.signal, estimate.num_signal) == (None, (), 0)
+    assert estimate.verdict.word == "plausible"
+    assert "too few rows have several ratings" in estimate.verdict.causes[0]
+    assert estimate.rater_matrices is not None
+    mixed = 0.5 * truth[:2] + 0.5 * (pool.prior @ truth[:2])[:, None, :]
+    assert off_by(estimate.rater_matrices, mixed) < off_by(estimate.rater_matrices, truth[:2])
+    # A few labels tell too little of it (measured: own was found to be 0, and ranking harmed).
+    assert estimate_transition_matrix(two, pool.graph, gold=pool.know(20)).own is None
+    many = estimate_transition_matrix(two, pool.graph, gold=pool.know(2000))
+    assert many.own == pytest.approx(0.5, abs=0.15)
+
+
+def test_a_rater_of_a_few_scattered_rows_does_no_harm() -> None:
+    pool = plant(6000, own=0.3, seed=5)
+    scores, truth = rated_by(pool)
+    scores[np.arange(6000) % 600 > 0, 2] = -1  # ten rows, hardly any near another
+    estimate = estimate_transition_matrix(scores, pool.graph)
+    assert estimate.rater_matrices is not None
+    assert off_by(estimate.rater_matrices[:2], truth[:2]) < 0.06
+    assert estimate.own == pytest.approx(0.3, abs=0.15)
+    pairs = np.where(np.arange(6000)[:, None] == 17, [-1, -1, 2], scores)
+    pairs[pairs[:, 2] >= 0, :2] = -1
+    pairs[np.arange(6000) % 600 == 0, 2] = -1
+    with pytest.raises(InputError, match="got none of the rater in column 2"):
+        estimate_transition_matrix(pairs, pool.graph)
+
+
+def test_a_copy_of_a_rater_is_refused() -> None:
+    pool = plant(900)
+    scores, _ = rated_by(pool)
+    with pytest.raises(InputError, match="columns 0 and 2 alike in all 900 rows"):
+        estimate_transition_matrix(scores[:, [0, 1, 0]], None)
+    with pytest.raises(InputError, match="got none in column 1"):
+        estimate_transition_matrix(np.where([True, False], scores[:, :2], -1), pool.graph)
+
+
 def test_one_column_is_one_rater() -> None:
     pool = plant(900)
     one = estimate_transition_matrix(pool.scores, pool.graph)
@@ -153,7 +198,7 @@ def test_select_takes_several_raters() -> None:
 
 def test_bands_of_several_raters_are_refused() -> None:
     scores, _ = rated_by(POOL)
-    for arguments in ({"bootstrap": 10}, {"solver": "em"}, {"preset": "paper"}):
+    for arguments in ({"bootstrap": 20}, {"solver": "em"}, {"preset": "paper"}):
         name = {"preset": "solver"}.get(next(iter(arguments)), next(iter(arguments)))
         with pytest.raises(InputError, match=f"{name}: expected .* with several raters"):
             ds2fast.diagnose(scores=scores, embeddings=POOL.rows, **arguments)

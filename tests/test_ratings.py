@@ -81,6 +81,29 @@ def test_a_pool_read_with_num_levels_keeps_them() -> None:
     assert seen.gold.tolist() == [9, 9, 9]
 
 
+def test_gold_and_repeats_are_cut_where_the_scores_are() -> None:
+    rows = [
+        {"text": str(score), "score": score, "again": again, "true": true}
+        for score, again, true in [(0.5, 1.0, None), (1.0, None, 7.5), (2.5, 0.9, -4.0)]
+    ]
+    edges = np.array([1.0, 2.0])
+    pool = read(rows, edges=edges)
+    for seen in (
+        read_ratings(pool, "score", "again", "true", Scale()),
+        read_ratings(read(rows, edges=edges), "score", "again", "true", Scale(edges=edges)),
+        read_ratings(pool, "score", "again", "true", Scale(num_levels=3)),
+        read_ratings(
+            None, [0.5, 1.0, 2.5], [1.0, None, 0.9], [None, 7.5, -4.0], Scale(edges=edges)
+        ),
+    ):
+        assert seen.ratings.tolist() == [[0], [1], [2]]
+        assert seen.num_levels == 3
+        assert seen.repeats is not None
+        assert seen.repeats.tolist() == [[1], [-1], [0]]
+        assert seen.gold is not None
+        assert seen.gold.tolist() == [-1, 2, 0]
+
+
 def test_several_raters_are_several_columns_on_one_scale() -> None:
     pool = make_pool(score=[1, 2, 3, 4], b=[10, 4, None, 6], c=[5, 5, 5, -1])
     seen = read_ratings(pool, ["score", "b", "c"], None, None, Scale())
@@ -90,6 +113,22 @@ def test_several_raters_are_several_columns_on_one_scale() -> None:
     for where in (None, pool):
         beside = read_ratings(where, table, None, None, Scale())
         assert beside.ratings.tolist() == seen.ratings.tolist()
+
+
+def test_raters_of_unlike_scales_are_refused() -> None:
+    up_to = np.arange(200)
+    table = np.stack([up_to % 6, up_to % 11], axis=1).astype(float)
+    said = r"scores: expected raters on one scale, got column 0 up to 5, column 1 up to 10"
+    with pytest.raises(InputError, match=said):
+        read_ratings(None, table, None, None, Scale())
+    near = np.stack([up_to % 9, up_to % 11], axis=1).astype(float)
+    assert read_ratings(None, near, None, None, Scale()).num_levels == 6
+
+
+def test_repeats_beyond_the_scale_are_refused() -> None:
+    scores = np.arange(12) % 6
+    with pytest.raises(InputError, match=r"repeats: expected values on the scale of the scores"):
+        read_ratings(None, scores, np.full(12, 7), None, Scale())
 
 
 def test_a_name_is_no_list_of_names() -> None:

@@ -185,8 +185,8 @@ def test_trust_in_between_goes_a_part_of_the_way() -> None:
     assert half.keys.tolist() == expected.tolist()
     assert half.indices.tolist() == ds2fast.dual_sort(expected, half.long_tail, 100).tolist()
     assert half.indices.tolist() != whole.indices.tolist()
-    assert "corrections are taken by 50%" in str(half)
-    assert "corrections are taken by" not in str(whole)
+    assert "(the ranking goes 50% of the way to the curated scores)" in str(half)
+    assert "of the way to the curated scores" not in str(whole)
 
 
 def test_shuffled_embeddings_are_unreliable_and_the_scores_as_given_decide() -> None:
@@ -371,7 +371,7 @@ def test_a_graph_that_says_nothing_is_warned_of() -> None:
             scores=rng.integers(0, 6, 2000), embeddings=rng.normal(size=(2000, 8))
         )
     assert any("by chance" in warning for warning in diagnosis.warnings)
-    assert "WARNING" in str(diagnosis)
+    assert "WARNING: the verdict is unreliable" in str(diagnosis)
 
 
 def test_few_rated_rows_are_warned_of() -> None:
@@ -529,10 +529,68 @@ def test_stages_that_do_not_fit_the_scores_are_refused() -> None:
         ds2fast.select(
             scores=fewer, embeddings=ROWS, curation=selection.curation, n=5, num_levels=6
         )
+    for torn in (
+        {"expected": np.zeros(5)},
+        {"expected": np.full(len(SCORES), np.nan)},
+        {"posterior": np.zeros((4, 6))},
+    ):
+        with pytest.raises(ds2fast.InputError, match=r"curation: expected (one with|a posterior)"):
+            ds2fast.select(
+                scores=SCORES,
+                embeddings=ROWS,
+                curation=replace(selection.curation, **torn),
+                n=5,
+                num_levels=6,
+            )
     assert selection.transition is not None
     broken = replace(selection.transition, transition_matrix=np.full((6, 6), 7.0))
     with pytest.raises(ds2fast.InputError, match=r"transition: expected rows of T"):
         ds2fast.select(scores=SCORES, embeddings=ROWS, transition=broken, n=5, num_levels=6)
+
+
+def test_what_would_have_no_use_is_refused_before_any_work(monkeypatch: Any) -> None:
+    selection = ds2fast.select(scores=SCORES, embeddings=ROWS, n=5, num_levels=NUM_LEVELS)
+    assert selection.transition is not None
+    again: dict[str, Any] = {"scores": SCORES, "repeats": SCORES, "n": 5, "num_levels": NUM_LEVELS}
+
+    def too_late(*_: Any, **__: Any) -> None:
+        raise AssertionError("neighbours were looked for")
+
+    monkeypatch.setattr("ds2fast.pipeline.knn_graph", too_late)
+    with pytest.raises(ds2fast.InputError, match=r"repeats: expected with solver='sharing' only"):
+        ds2fast.select(embeddings=ROWS, preset="paper", **again)
+    with pytest.raises(ds2fast.InputError, match=r"repeats: expected without curation="):
+        ds2fast.select(embeddings=ROWS, curation=selection.curation, **again)
+    with pytest.raises(ds2fast.InputError, match=r"bootstrap: expected with solver='sharing' only"):
+        ds2fast.diagnose(scores=SCORES, embeddings=ROWS, preset="paper", bootstrap=50)
+    two = np.stack([SCORES, np.roll(SCORES, 1)], axis=1)
+    with pytest.raises(ds2fast.InputError, match=r"transition: expected one of 2 raters.*got .* 1"):
+        ds2fast.select(
+            scores=two, embeddings=ROWS, n=5, num_levels=6, transition=selection.transition
+        )
+    wrong: list[dict[str, Any]] = [
+        {"own": float("nan")},
+        {"rater_matrices": np.full((1, 6, 6), np.nan)},
+    ]
+    for broken in wrong:
+        with pytest.raises(ds2fast.InputError, match=r"estimate: expected (own|finite rater_matr)"):
+            ds2fast.select(
+                scores=SCORES,
+                embeddings=ROWS,
+                n=5,
+                num_levels=6,
+                transition=replace(selection.transition, **broken),
+            )
+
+
+def test_scores_as_given_rank_within_their_level_too() -> None:
+    values = SCORES + np.random.default_rng(0).uniform(0.1, 0.9, len(SCORES))
+    selection = ds2fast.select(
+        scores=values, embeddings=ROWS, n=60, edges=[1, 2, 3, 4, 5], trust=0.0
+    )
+    assert selection.indices.tolist() == selection.ranked_as_given().tolist()
+    assert selection.decided.overlap_given == 1.0
+    assert selection.decided.by_correction == 0
 
 
 def test_a_graph_or_curation_of_another_pool_is_refused() -> None:

@@ -78,7 +78,7 @@ def test_bands_surround_the_estimate_and_stay_within_0_and_1() -> None:
 def test_bands_are_made_only_where_asked_for_and_change_nothing() -> None:
     pool = plant(1500)
     without = estimate_transition_matrix(pool.scores, pool.graph)
-    found = estimate_transition_matrix(pool.scores, pool.graph, bootstrap=5)
+    found = estimate_transition_matrix(pool.scores, pool.graph, bootstrap=20)
     assert without.lower is without.upper is without.prior_lower is without.prior_upper is None
     assert without.bootstrap == 0
     np.testing.assert_array_equal(found.transition_matrix, without.transition_matrix)
@@ -89,7 +89,7 @@ def test_bands_depend_on_the_seed_and_not_on_threads() -> None:
 
     def bands(seed: int, threads: int) -> bytes:
         estimate = estimate_transition_matrix(
-            pool.scores, pool.graph, bootstrap=8, seed=seed, threads=threads
+            pool.scores, pool.graph, bootstrap=20, seed=seed, threads=threads
         )
         assert estimate.lower is not None
         return estimate.lower.tobytes()

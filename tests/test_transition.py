@@ -306,15 +306,16 @@ def test_what_a_solver_cannot_use_is_refused() -> None:
         beside = f"expected with solver='sharing' only, got it with '{solver}'"
         _refuse(f"repeats: {beside}", solver=solver, repeats=scores)
         _refuse(f"gold: {beside}", solver=solver, gold=scores)
-        _refuse(f"bootstrap: {beside}", solver=solver, bootstrap=5)
+        _refuse(f"bootstrap: {beside}", solver=solver, bootstrap=50)
 
 
 def test_what_several_raters_cannot_use_is_refused() -> None:
     scores, _ = make_pool(40, 3, 4)
-    two, three = np.stack([scores] * 2, axis=1), np.stack([scores] * 3, axis=1)
+    three = np.stack([np.roll(scores, shift) for shift in range(3)], axis=1)
+    two = three[:, :2]
     _refuse("repeats: expected with one rater only, got them beside 2 raters",
             scores=two, repeats=scores)  # fmt: skip
-    _refuse("bootstrap: expected 0 with several raters", scores=three, bootstrap=5)
+    _refuse("bootstrap: expected 0 with several raters", scores=three, bootstrap=50)
     _refuse("solver: expected 'sharing' with several raters, got 'em'", scores=three, solver="em")
     _refuse("graph: expected one beside two raters, got none", scores=two, graph=None)
     _refuse(r"graph: expected one, or several raters' scores \(N, R\), got neither", graph=None)

@@ -93,12 +93,25 @@ def test_what_is_just_enough(figures: dict[str, Any]) -> None:
     assert doubts_of(make_estimate(**figures)) == []
 
 
+def test_repeats_that_never_differ_verify_nothing() -> None:
+    checked = make_estimate(signal=("repeats",), num_signal=2000, own=0.4)
+    for share, word in ((0.949, "verified"), (0.95, "plausible"), (1.0, "plausible")):
+        verdict = with_verdict(replace(checked, repeat_agreement=share)).verdict
+        assert (verdict.word, verdict.trust) == (word, 1.0)
+    assert "100.0% of the repeats equal the rating they repeat" in verdict.causes[0]
+    pool = plant(900, own=0.3)
+    copied = estimate_transition_matrix(pool.scores, pool.graph, repeats=pool.scores)
+    assert copied.repeat_agreement == 1.0
+    assert copied.verdict.word != "verified"
+    assert "repeats its own errors" in copied.verdict.causes[0]
+
+
 def test_only_a_signal_verifies() -> None:
     checked = make_estimate(signal=("repeats", "gold"), num_signal=200, own=0.25)
     verdict = with_verdict(checked).verdict
     assert (verdict.word, verdict.trust) == ("verified", 1.0)
     assert str(verdict) == (
-        "verified: T was checked by repeats and gold; 25% of the rows have a quality of their own"
+        "verified: T rests on repeats and gold too; 25% of the rows have a quality of their own"
     )
     few = with_verdict(replace(checked, num_signal=199)).verdict
     assert few.word == "plausible"

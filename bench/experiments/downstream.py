@@ -125,7 +125,8 @@ def measure(
         for n in arguments.n:
             for way, figures in compare(rated, trials, n).items():
                 runs[n].setdefault(way, []).append(figures)
-    print(f"\n{name}; near rows are of one level: {sharing(pool.true, graph):.2f}; said: {said}")
+    words = ", ".join(f"{asked}: {verdict.partition(':')[0]}" for asked, verdict in said.items())
+    print(f"\n{name}; near rows are of one level: {sharing(pool.true, graph):.2f}; {words}")
     for n, ways in runs.items():
         print(f"n = {n}, {len(arguments.seeds)} seeds")
         print(table(beside_random(ways)), flush=True)

@@ -77,7 +77,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = parser_of(__doc__)
     add = parser.add_argument
     add("--rows", type=int, default=8000, help="rows with planted levels")
-    add("--judged", type=int, default=4000, help="rows with a real judge's scores")
+    add("--judged", type=int, default=3000, help="rows with a real judge's scores")
     add("--encoder", type=Path, default=ENCODER, help="folder of the sentence encoder")
     kept = Path(tempfile.gettempdir(), "ds2fast-experiments")
     add("--kept", type=Path, default=kept, help="folder that keeps vectors for further runs")

@@ -132,6 +132,12 @@ def truth(rated: Rated, n: int) -> IntArray:
     return best(rated.true, n, rated.seed)
 
 
+def truth_then_rarity(rated: Rated, n: int) -> IntArray:
+    """What rarity does where nothing else is left to do."""
+    rarity = ds2fast.long_tail_scores(rated.graph, k=10, threads=rated.threads)
+    return ds2fast.dual_sort(rated.true, rarity, n)
+
+
 WAYS: dict[str, Way] = {
     "ours": ours,
     "ours, repeats": ours_with_repeats,
@@ -142,4 +148,5 @@ WAYS: dict[str, Way] = {
     "long tail": long_tail,
     "random": random,
     "truth": truth,
+    "truth, then rarity": truth_then_rarity,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ UNRATED = -1
 
 MAX_SEED = 2**64 - 1
 MAX_RATERS = 64
+LEAST_RESAMPLES = 20
+"""Fewer give no standard deviation worth printing."""
 
 
 def check_scores(scores: npt.ArrayLike, num_rows: int) -> IntArray:
@@ -201,6 +203,17 @@ def check_graph(graph: KnnGraph) -> KnnGraph:
     return graph
 
 
+def _check_raters(estimate: TransitionEstimate) -> None:
+    matrices, own, k = estimate.rater_matrices, estimate.own, estimate.num_levels
+    if matrices is not None and (matrices.shape[1:] != (k, k) or not np.isfinite(matrices).all()):
+        raise InputError(
+            f"estimate: expected finite rater_matrices (R, {k}, {k}), got shape {matrices.shape}"
+            f"{'' if np.isfinite(matrices).all() else ' with NaN or inf'}"
+        )
+    if own is not None and not 0.0 <= own <= 1.0:
+        raise InputError(f"estimate: expected own in [0, 1] or None, got {own!r}")
+
+
 def check_estimate(estimate: TransitionEstimate, levels: IntArray) -> TransitionEstimate:
     """`estimate` where it has a place for every score.
 
@@ -225,9 +238,26 @@ def check_estimate(estimate: TransitionEstimate, levels: IntArray) -> Transition
         )
     if not all(np.isfinite(array).all() for array in arrays):
         raise InputError("estimate: expected finite T, prior and observed shares, got NaN or inf")
+    _check_raters(estimate)
     if levels.max() >= k:
         raise InputError(
             f"estimate: expected one made with all score levels (0 to {levels.max()}), "
             f"got one of {k} levels"
         )
     return estimate
+
+
+def check_resamples(bootstrap: SupportsIndex) -> int:
+    """Resamples for bands: 0, or enough of them.
+
+    Raises
+    ------
+    InputTypeError
+        No integer.
+    InputError
+        Below 0, or 1 to 19.
+    """
+    count = as_count(bootstrap, "bootstrap", minimum=0)
+    if 0 < count < LEAST_RESAMPLES:
+        raise InputError(f"bootstrap: expected 0 or at least {LEAST_RESAMPLES}, got {count}")
+    return count

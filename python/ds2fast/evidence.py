@@ -47,8 +47,9 @@ def doubts_of_pool(
     texts = None if pool is None else pool.texts
     found = check_pool(texts, scores, graph, indices, keys, long_tail, num_levels)
     return tuple(
-        Doubt(WORDS[0] if one.severity == "note" else one.severity, one.cause, False)
+        Doubt(WORDS[0] if one.severity == "note" else one.severity, one.cause, one.of_scores)
         for one in found
+        if not (one.of_scores and one.severity == "weak")  # the estimate's own verdict says so
     )
 
 

@@ -134,17 +134,26 @@ def check_given_stages(
 ) -> None:
     """Refuse results of stages that cannot be of these scores."""
     if transition is not None:
-        _check_transition(transition, given.scores)
+        _check_transition(transition, given)
     if curation is not None:
         _check_curation(curation, given.scores)
+        for name, seen in (("repeats", given.repeats), ("gold", given.gold)):
+            if seen is not None:
+                raise InputError(f"{name}: expected without curation=, which leaves it without use")
 
 
-def _check_transition(transition: TransitionEstimate, levels: IntArray) -> None:
+def _check_transition(transition: TransitionEstimate, given: Intake) -> None:
     if not isinstance(transition, TransitionEstimate):
         raise InputTypeError(
             f"transition: expected a TransitionEstimate, got {type(transition).__name__}"
         )
-    check_estimate(transition, levels)
+    check_estimate(transition, given.scores)
+    raters = 1 if transition.rater_matrices is None else len(transition.rater_matrices)
+    if raters != given.ratings.shape[1]:
+        raise InputError(
+            f"transition: expected one of {given.ratings.shape[1]} raters, as scores has columns, "
+            f"got one of {raters}"
+        )
     shares = (*transition.transition_matrix, transition.prior, transition.observed)
     if any((share < 0).any() or abs(share.sum() - 1.0) > 1e-6 for share in shares):
         raise InputError(
@@ -163,6 +172,18 @@ def _check_curation(curation: Curation, levels: IntArray) -> None:
         raise InputError(
             "curation: expected one of these scores, got one that differs in which rows are "
             f"unrated; first such row: {int(differs.argmax())}"
+        )
+    expected, posterior = curation.expected, curation.posterior
+    if expected is not None and not (
+        expected.shape == levels.shape and np.array_equal(expected >= 0, levels >= 0)
+    ):
+        raise InputError(
+            f"curation: expected one with an expected score of each rated row ({len(levels)}, and "
+            f"-1 where unrated), got other values, of shape {expected.shape}"
+        )
+    if posterior is not None and (posterior.ndim != 2 or len(posterior) != len(levels)):
+        raise InputError(
+            f"curation: expected a posterior ({len(levels)}, K), got shape {posterior.shape}"
         )
 
 

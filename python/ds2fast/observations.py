@@ -12,6 +12,8 @@ from ds2fast.checks import UNRATED
 from ds2fast.results import BoolArray, DoubleArray, IdArray, IntArray, ShortRepr
 
 MOST_PLACES = 2**62
+LEAST_TO_CORRELATE = 20
+"""Gold labels from which on their correlation with the scores says something."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,6 +52,28 @@ class Observations(ShortRepr):
         """(U,) bool: patterns that hold more than one rating, or the truth."""
         ratings = self.shown.sum(axis=(1, 2))
         return np.asarray((ratings > 1) | ((ratings > 0) & (self.gold >= 0)))
+
+    @property
+    def repeat_agreement(self) -> float:
+        """How often two ratings of one row by the same rater are equal; NaN without such."""
+        equal = self.rows_with @ (self.shown * (self.shown - 1)).sum(axis=(1, 2))
+        number = self.shown.sum(axis=2)
+        pairs = self.rows_with @ (number * (number - 1)).sum(axis=1)
+        return float(equal / pairs) if pairs else float("nan")
+
+    @property
+    def gold_correlation(self) -> float:
+        """Correlation of gold labels with the rows' mean rating; NaN without, or of one kind."""
+        chosen = np.flatnonzero((self.gold >= 0) & self.is_signal)
+        weights = self.rows_with[chosen].astype(np.float64)
+        if weights.sum() < LEAST_TO_CORRELATE:
+            return float("nan")
+        shown = self.shown[chosen].sum(axis=1)
+        ratings = shown @ np.arange(shown.shape[1]) / shown.sum(axis=1)
+        gold = self.gold[chosen].astype(np.float64)
+        ratings, gold = (value - weights @ value / weights.sum() for value in (ratings, gold))
+        scale = np.sqrt((weights @ ratings**2) * (weights @ gold**2))
+        return float(weights @ (ratings * gold) / scale) if scale > 0.0 else float("nan")
 
     def likelihood(self, matrices: DoubleArray) -> DoubleArray:
         """(U, K) float64: P(pattern | true level i), for the raters' matrices (R, K, K).

@@ -131,6 +131,8 @@ class Selection(FrozenArrays):
         Arguments in force, for the manifest.
     warnings : tuple of str
         What speaks against trusting the result; also issued as `WeakEvidenceWarning`.
+    given_keys : (N,) float64 or None
+        What rows would be ranked by as given; None where it is `given_scores`.
     """
 
     indices: IntArray
@@ -147,6 +149,7 @@ class Selection(FrozenArrays):
     timings: Mapping[str, float] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    given_keys: DoubleArray | None = None
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -201,6 +204,7 @@ class Selection(FrozenArrays):
             lengths=None if pool is None else [len(text) for text in pool.texts],
             groups=None if pool is None else sources_of(pool),
             posterior=self.curation.posterior,
+            values=self.given_keys,
         )
 
     def top(self, n: int | None = None) -> Selection:
@@ -216,7 +220,8 @@ class Selection(FrozenArrays):
 
     def ranked_as_given(self) -> IntArray:
         """As many rows ranked by the scores as given: what curation changed is seen against it."""
-        return dual_sort(self.given_scores, self.long_tail, len(self))
+        keys = self.given_scores if self.given_keys is None else self.given_keys
+        return dual_sort(keys, self.long_tail, len(self))
 
     def save(self, directory: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write `selected.jsonl` (where there are rows), `scores.parquet` and `manifest.json`.

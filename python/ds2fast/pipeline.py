@@ -46,7 +46,7 @@ from ds2fast.settings import (
 )
 from ds2fast.sharing import VOTERS
 from ds2fast.simifeat import SAMPLED_SHARE
-from ds2fast.transition import estimate_transition_matrix
+from ds2fast.transition import estimate_transition_matrix, refuse_useless
 from ds2fast.verdict import combine, verdict_of
 
 MAX_GRAPH_WIDTH = 64
@@ -186,6 +186,8 @@ def select(
         )
         count = resolve_amount(n, fraction, given.num_rated)
         check_given_stages(transition, curation, given)
+        if transition is None and curation is None:
+            _refuse_useless(given, settings)
         graph = _build_graph(given, settings, clock, reporter)
         if curation is None:
             with clock.stage("transition"):
@@ -197,9 +199,11 @@ def select(
         with clock.stage("long tail"):
             long_tail = long_tail_scores(graph, k=settings.k, threads=settings.threads)
         with clock.stage("dual sort"):
-            keys = curation.keys_shrunk_to(given.scores, trust)
+            keys, given_keys = curation.keys_shrunk_to(given.scores, trust), None
             if given.values is not None:
                 keys = with_values(keys, given.scores, given.values)
+                as_given = given.scores.astype(np.float64)
+                given_keys = with_values(as_given, given.scores, given.values)
             indices = dual_sort(keys, long_tail, count)
         with clock.stage("checks"):
             checked = doubts_of_pool(
@@ -223,6 +227,7 @@ def select(
             settings, given, preset, n=count, method=curation.method, rounds=curation.rounds
         ),
         warnings=warn_of(verdict, trust, asked=settings.trust is not None),
+        given_keys=given_keys,
     )
 
 
@@ -289,6 +294,7 @@ def diagnose(
         given = read_intake(
             data, text, scores, embeddings, graph, settings, clock, repeats=repeats, gold=gold
         )
+        _refuse_useless(given, settings)
         graph = _build_graph(given, settings, clock, reporter)
         with clock.stage("transition"):
             transition = _estimate(given, graph, settings, reporter)
@@ -359,6 +365,17 @@ def _embed(
         gate = settings.gate if settings.precision == "auto" else None
         encoder.update(run_record(embedded, settings.long_text, gate))
     return embedded.vectors
+
+
+def _refuse_useless(given: Intake, settings: Settings) -> None:
+    """What the estimate would refuse, before vectors and neighbours are made."""
+    refuse_useless(
+        given.ratings,
+        settings.solver,
+        repeats=given.repeats is not None,
+        gold=given.gold is not None,
+        bootstrap=settings.bootstrap,
+    )
 
 
 def _estimate(

@@ -52,6 +52,8 @@ class Pool(ShortRepr):
         One sentence that says how raw scores became levels.
     score_values : (N,) float64 or None
         Where levels were cut from a finer measure the measure itself, NaN where unrated.
+    score_edges : (K−1,) float64 or None
+        The cut points that levels were made by, where they were given.
     ids : list or None
         The rows' own ids, where they were asked for.
     path : Path or None
@@ -71,6 +73,7 @@ class Pool(ShortRepr):
     num_levels: int | None = None
     score_mapping: str | None = None
     score_values: DoubleArray | None = None
+    score_edges: DoubleArray | None = None
     ids: list[Any] | None = None
     path: Path | None = None
     file_sha256: str | None = None

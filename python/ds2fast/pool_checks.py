@@ -60,10 +60,13 @@ class Finding:
         How much it weighs: to be known, reason to trust corrections less, reason not to.
     cause : str
         What was found, in plain words with figures.
+    of_scores : bool
+        Whether it is the scores that it speaks against, and so what is estimated from them.
     """
 
     severity: Severity
     cause: str
+    of_scores: bool = False
 
     def __str__(self) -> str:
         return f"{self.severity}: {self.cause}"
@@ -148,7 +151,7 @@ def find_one_level(given: IntArray, num_levels: int) -> Finding | None:
         f"the rater gave level {counts.argmax()} to {share:.0%} of the {counts.sum()} rated rows: "
         "there is little to tell rows apart by"
     )
-    return Finding("unreliable" if share > 0.9 else "weak", cause)
+    return Finding("unreliable" if share > 0.9 else "weak", cause, of_scores=True)
 
 
 def find_copies(graph: KnnGraph, given: IntArray) -> Finding | None:

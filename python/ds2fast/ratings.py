@@ -12,11 +12,17 @@ from ds2fast.audit.labels import Labels
 from ds2fast.checks import UNRATED
 from ds2fast.errors import InputError
 from ds2fast.io.fields import Place, row_place
-from ds2fast.io.scores import ScoreLevels, map_scores
+from ds2fast.io.scores import PAPER_LEVELS, ScoreLevels, map_scores
 from ds2fast.pool import Pool
 from ds2fast.results import DoubleArray, IntArray
 
 DEFAULT_SCORES = "score"
+
+ENOUGH_FOR_A_SCALE = 100
+"""Scores of a rater from which on the highest one tells of its scale."""
+
+UNLIKE = 1.8
+"""Raters one of whom goes so many times as high as another use different scales."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class Ratings:
     values: DoubleArray | None = None  # (N,) the measure that levels were cut from, if finer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scale:
     """How raw scores become levels, where the user said so."""
 
@@ -58,6 +64,7 @@ def read_ratings(pool: Pool | None, scores: Any, repeats: Any, gold: Any, scale:
     What a value means may not depend on where it stands, so all are mapped to levels together.
     """
     raw, alone = _scores_of(pool, scores, scale)
+    _refuse_unlike_scales(raw, scores)
     parts = {"scores": raw}
     if repeats is not None:
         parts["repeats"] = _raw(pool, repeats, "repeats", len(raw))
@@ -68,14 +75,18 @@ def read_ratings(pool: Pool | None, scores: Any, repeats: Any, gold: Any, scale:
             raise InputError(f"gold: expected one true score a row, got {parts['gold'].shape}")
     if alone is not None and len(parts) == 1:
         return Ratings(alone.levels[:, None], alone.num_levels, None, None, alone.values)
-    if alone is not None and pool is not None and scale == Scale() and _was_read_as_levels(alone):
-        scale = Scale(alone.num_levels)
+    if alone is not None:
+        scale = _scale_of(pool, alone, scale)
     tables, num_levels = _map_together(parts, scale)
-    if alone is not None and not np.array_equal(tables["scores"][:, 0], alone.levels):
+    if alone is not None and (
+        num_levels > max(alone.num_levels, PAPER_LEVELS)
+        or not np.array_equal(tables["scores"][:, 0], alone.levels)
+    ):
         others = " and ".join(name for name in parts if name != "scores")
         raise InputError(
             f"{others}: expected values on the scale of the scores ({alone.mapping}), got others: "
-            f"together they would be read differently"
+            "together they would be read differently; num_levels= or edges= "
+            "(--num-levels, --edges) fix the scale"
         )
     return Ratings(
         tables["scores"],
@@ -84,6 +95,19 @@ def read_ratings(pool: Pool | None, scores: Any, repeats: Any, gold: Any, scale:
         tables["gold"][:, 0] if "gold" in tables else None,
         None if alone is None else alone.values,
     )
+
+
+def _refuse_unlike_scales(raw: DoubleArray, scores: Any) -> None:
+    """Raters of 1..5 and of 1..10 cannot be mapped together: one would look strict by far."""
+    rated = np.where(np.isnan(raw) | (raw == UNRATED), -np.inf, raw)
+    highest = rated.max(axis=0, initial=-np.inf)
+    few = np.isfinite(rated).sum(axis=0).min() < ENOUGH_FOR_A_SCALE
+    if raw.shape[1] == 1 or few or highest.min() <= 0.0:
+        return
+    if highest.max() >= UNLIKE * highest.min():
+        names = scores if is_names(scores) else [f"column {at}" for at in range(raw.shape[1])]
+        told = ", ".join(f"{name} up to {top:g}" for name, top in zip(names, highest, strict=True))
+        raise InputError(f"scores: expected raters on one scale, got {told}; bring them to one")
 
 
 def _map_together(parts: dict[str, DoubleArray], scale: Scale) -> tuple[dict[str, IntArray], int]:
@@ -146,13 +170,23 @@ def _pool_scores(pool: Pool, scale: Scale) -> ScoreLevels:
             f"got {scale.num_levels}"
         )
     return ScoreLevels(
-        pool.scores, pool.raw_scores, pool.num_levels, pool.score_mapping or "", pool.score_values
+        pool.scores,
+        pool.raw_scores,
+        pool.num_levels,
+        pool.score_mapping or "",
+        pool.score_values,
+        pool.score_edges,
     )
 
 
-def _was_read_as_levels(scores: ScoreLevels) -> bool:
-    """Whether the pool was read with a scale of the user's own."""
-    return not np.array_equal(map_scores(scores.raw).levels, scores.levels)
+def _scale_of(pool: Pool | None, scores: ScoreLevels, scale: Scale) -> Scale:
+    """The scale that the scores were read with, where the user said so; it may be the pool's."""
+    if scores.edges is not None:
+        return Scale(edges=scores.edges)
+    if pool is None or scale.num_levels is not None:
+        return scale
+    as_they_stand = not np.array_equal(map_scores(scores.raw).levels, scores.levels)
+    return Scale(scores.num_levels) if as_they_stand else scale
 
 
 def _check_length(got: int, pool: Pool | None) -> None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ds2fast.results import BoolArray, DoubleArray, IntArray
 
 SAMPLED_SHARE = 0.9
-ADAM_STEPS = 1501
+ADAM_STEPS, FALLING_STEPS = 1501, 500
 EM_TOLERANCE = 1e-10
 EM_MAX_STEPS = 20_000
 
@@ -74,30 +74,36 @@ def moment_loss(counts: IntArray, transition: DoubleArray, prior: DoubleArray) -
     return float(sum(np.linalg.norm((seen - implied).ravel()) for seen, implied in pairs))
 
 
-def solve_moments(counts: IntArray) -> tuple[DoubleArray, DoubleArray]:
-    """T and p of least `moment_loss` met in 1 501 Adam steps at 0.1; both are softmaxes."""
+def solve_moments(
+    counts: IntArray, falling_steps: int = FALLING_STEPS
+) -> tuple[DoubleArray, DoubleArray]:
+    """T and p of least `moment_loss` met in 1 501 Adam steps at 0.1 and more at a falling rate.
+
+    Both are softmaxes. Without falling steps it is the published way.
+    """
     present = counts.sum(axis=(1, 2)) > 0
     seen = counts[np.ix_(present, present, present)]
     k = int(present.sum())
     logits_t, logits_p = 5.0 * np.eye(k) - 1.0, np.zeros(k)
     moments_t, moments_p = np.zeros((2, k, k)), np.zeros((2, k))
     best = (np.inf, _softmax(logits_t), _softmax(logits_p))
-    for step in range(1, ADAM_STEPS + 1):
+    for step in range(1, ADAM_STEPS + falling_steps + 1):
         transition, prior = _softmax(logits_t), _softmax(logits_p)
         loss, grad_t, grad_p = _moment_gradient(seen, transition, prior)
         if loss < best[0]:
             best = (loss, transition, prior)
-        logits_t = logits_t - _adam_step(grad_t, moments_t, step)
-        logits_p = logits_p - _adam_step(grad_p, moments_p, step)
+        rate = 0.1 * min(1.0, (ADAM_STEPS + falling_steps - step) / max(falling_steps, 1))
+        logits_t = logits_t - rate * _adam_step(grad_t, moments_t, step)
+        logits_p = logits_p - rate * _adam_step(grad_p, moments_p, step)
     return _with_absent_levels(present, *_order_hidden_levels(best[1], best[2]))
 
 
 def _adam_step(gradient: DoubleArray, moments: DoubleArray, step: int) -> DoubleArray:
-    """What Adam (rate 0.1, decays 0.9 and 0.999) subtracts; updates its two running moments."""
+    """What Adam (decays 0.9 and 0.999) subtracts at rate 1; updates its two running moments."""
     moments[0] = 0.9 * moments[0] + 0.1 * gradient
     moments[1] = 0.999 * moments[1] + 0.001 * gradient * gradient
     deviation = np.sqrt(moments[1] / (1 - 0.999**step)) + 1e-8
-    return np.asarray(0.1 * (moments[0] / (1 - 0.9**step)) / deviation)
+    return np.asarray(moments[0] / (1 - 0.9**step) / deviation)
 
 
 def _moment_gradient(
@@ -139,6 +145,12 @@ def solve_em(counts: IntArray) -> tuple[DoubleArray, DoubleArray]:
     best = max(end[2] for end in ends)
     transition, prior, _ = next(end for end in ends if end[2] >= best - 1e-7 * abs(best))
     return _with_absent_levels(present, *_order_hidden_levels(transition, prior))
+
+
+def log_likelihood(counts: IntArray, transition: DoubleArray, prior: DoubleArray) -> float:
+    """Log-likelihood of the triples (K, K, K) for which all three share a true score."""
+    share = np.einsum("i,ia,ib,ic->abc", prior, transition, transition, transition)
+    return float((counts * np.log(np.maximum(share, 1e-300))).sum())
 
 
 def _climb(

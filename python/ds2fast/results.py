@@ -98,6 +98,11 @@ class Embeddings(ShortRepr):
         return len(self.vectors)
 
 
+MOST_APART = 0.12
+"""How far apart the shares of rows of their own may lie that single raters show: measured, those of
+independent raters lie at most so far."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """How far an estimate, or a selection, may be trusted, and why.
@@ -194,6 +199,13 @@ class TransitionEstimate(FrozenArrays):
         explains; NaN where it was not measured.
     rater_matrices : (R, K, K) float64 or None
         With several raters: T of each; `transition_matrix` is then that of the fused score.
+    repeat_agreement : float
+        How often two ratings of one row by the only rater are equal; NaN without repeats.
+    gold_correlation : float
+        Correlation of gold labels with the given scores of these rows; NaN without, or of one kind.
+    raters_apart : float
+        How far apart the shares of rows of their own lie that single raters show against the
+        others, with a graph; NaN with one rater.
     verdict : Verdict
         How far to trust this.
     """
@@ -220,12 +232,20 @@ class TransitionEstimate(FrozenArrays):
     bootstrap: int = 0
     misfit: float = float("nan")
     rater_matrices: DoubleArray | None = None
+    repeat_agreement: float = float("nan")
+    gold_correlation: float = float("nan")
+    raters_apart: float = float("nan")
     verdict: Verdict = UNCHECKED
 
     @property
     def num_levels(self) -> int:
         """Number of score levels K."""
         return len(self.prior)
+
+    def __str__(self) -> str:
+        from ds2fast.summary import describe_estimate
+
+        return describe_estimate(self)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -175,6 +175,7 @@ def transition_record(estimate: TransitionEstimate | None) -> Mapping[str, Any] 
         "sharing": _sharing_record(estimate),
         "bands": _bands_record(estimate),
         "misfit": estimate.misfit,
+        "repeat_agreement": estimate.repeat_agreement,
         "rater_matrices": estimate.rater_matrices,
         "verdict": {"word": estimate.verdict.word, "causes": estimate.verdict.causes},
     }

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ds2fast import _core
 from ds2fast.arguments import as_count, as_number, as_share, check_choice
-from ds2fast.checks import MAX_LEVELS, MAX_SEED
+from ds2fast.checks import MAX_LEVELS, MAX_SEED, check_resamples
 from ds2fast.curation import DEFAULT_METHOD, METHODS, check_confidence
 from ds2fast.embedding import DEFAULT_MODEL, PrecisionGate
 from ds2fast.embedding.cache import CacheDir, resolve_cache_dir
@@ -109,7 +109,7 @@ def check_settings(
         method=method_name,
         min_confidence=confidence,
         trust=_check_trust(preset, trust),
-        bootstrap=as_count(bootstrap, "bootstrap", minimum=0),
+        bootstrap=check_resamples(bootstrap),
         num_levels=num_levels,
         edges=None if edges is None else check_edges(edges, num_levels),
         seed=seed,

@@ -85,6 +85,8 @@ def estimate_by_sharing(
         prior_upper=None if bands is None else bands.prior_upper,
         bootstrap=bootstrap.resamples,
         misfit=misfit(triples, fit),
+        repeat_agreement=seen.repeat_agreement,
+        gold_correlation=seen.gold_correlation,
     )
 
 

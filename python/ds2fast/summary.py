@@ -28,7 +28,6 @@ def describe_findings(selection: Selection) -> str:
         _describe_curation(selection),
         f"{describe_cut(selection)}\n{selection.decided}\n{_describe_change(selection)}",
     ]
-    parts += _describe_warnings(selection.warnings)
     return "\n\n".join((*parts, describe_timings(selection.timings)))
 
 
@@ -45,10 +44,14 @@ def describe_diagnosis_findings(diagnosis: Diagnosis) -> str:
             _describe_start(diagnosis.given_scores, diagnosis.encoder),
             describe_transition(diagnosis.transition),
             _describe_verdict(diagnosis.verdict),
-            *_describe_warnings(diagnosis.warnings),
             describe_timings(diagnosis.timings),
         )
     )
+
+
+def describe_estimate(estimate: TransitionEstimate) -> str:
+    """T, what it rests on, and the verdict: `str(estimate)`."""
+    return f"{describe_transition(estimate)}\n\n{_describe_verdict(estimate.verdict)}"
 
 
 def describe_transition(estimate: TransitionEstimate) -> str:
@@ -76,7 +79,7 @@ def _describe_sharing(estimate: TransitionEstimate) -> list[str]:
         shares = "  ".join(f"{low:.2f}-{high:.2f}: {share:.0%}" for low, high, share in steps)
         lines.append(f"a neighbour shows the row's true score, by cosine similarity: {shares}")
     if estimate.own is not None:
-        lines.append(f"rows with a quality of their own, unlike near rows': {estimate.own:.0%}")
+        lines.append(f"rows whose quality is their own, unlike near rows': {estimate.own:.0%}")
     if estimate.lower is not None and estimate.upper is not None:
         half = (estimate.upper - estimate.lower).diagonal() / 2.0
         lines.append(
@@ -87,8 +90,19 @@ def _describe_sharing(estimate: TransitionEstimate) -> list[str]:
 
 
 def _describe_verdict(verdict: Verdict, trust: float | None = None) -> str:
-    words = f"verdict: {verdict}"
-    return words if trust in {None, 1.0} else f"{words}\ncorrections are taken by {trust:.0%}"
+    """The word, what the ranking made of it, and the causes a line each."""
+    done = {None: "", 1.0: "", 0.0: " (rows rank by the scores as given)"}
+    words = done.get(
+        trust, f" (the ranking goes {trust or 0.0:.0%} of the way to the curated scores)"
+    )
+    if verdict.word not in {"weak", "unreliable"}:
+        return _listed(f"verdict: {verdict.word}{words}", verdict.causes)
+    first, *others = verdict.causes
+    return _listed(f"WARNING: the verdict is {verdict.word}{words}: {first}", tuple(others))
+
+
+def _listed(head: str, causes: tuple[str, ...]) -> str:
+    return "\n".join([head, *(f"  - {cause}" for cause in causes)])
 
 
 def format_matrix(matrix: DoubleArray, prior: DoubleArray | None = None) -> str:
@@ -117,36 +131,34 @@ def _describe_start(scores: IntArray, encoder: Mapping[str, Any] | None) -> str:
 
 def _describe_curation(selection: Selection) -> str:
     curation = selection.curation
+    if selection.trust == 0.0:
+        return "no score is corrected"
     rated = max(int((selection.given_scores >= 0).sum()), 1)
     misrated, corrected = int(curation.misrated.sum()), int(curation.corrected.sum())
-    return (
-        f"{misrated} rows look misrated ({misrated / rated:.1%} of the rated); "
-        f"{corrected} of them were corrected at confidence {curation.min_confidence:g} or more"
-    )
+    words = f"{misrated} rows look misrated ({misrated / rated:.1%} of the rated); "
+    if curation.min_confidence > 0.0:
+        return (
+            f"{words}{corrected} were corrected at confidence {curation.min_confidence:g} or more"
+        )
+    return f"{words}for {corrected} of them another score is likelier than the given one"
 
 
 def _describe_change(selection: Selection) -> str:
     as_given = selection.ranked_as_given()
-    kept = int(np.isin(selection.indices, as_given).sum())
     scores = selection.given_scores
     return (
-        f"ranked by the scores as given, {kept} of them would be the same (mean score as given: "
-        f"{scores[selection.indices].mean():.2f} here, {scores[as_given].mean():.2f} there); "
-        "corrections are right only as far as near rows share their quality"
+        f"mean score as given: {scores[selection.indices].mean():.2f}, of the best by given scores "
+        f"{scores[as_given].mean():.2f}"
     )
 
 
 def describe_cut(selection: Selection) -> str:
     """What decided the selection: how much of it the score, how much rarity."""
     cut = selection.cut
-    words = f"selected {len(selection)} rows: {cut.by_score} that rank"
+    words = f"selected {len(selection)} rows: {cut.by_score} with a ranking score"
     if cut.by_rarity == 0:
-        return f"{words} {cut.key:g} or higher"
+        return f"{words} of {cut.key:g} or more"
     return (
-        f"{words} above {cut.key:g}, and the rarest {cut.by_rarity} of the {cut.candidates} that "
-        f"rank {cut.key:g}"
+        f"{words} above {cut.key:g}, and the rarest {cut.by_rarity} of the {cut.candidates} at "
+        f"{cut.key:g}"
     )
-
-
-def _describe_warnings(warnings: tuple[str, ...]) -> list[str]:
-    return [f"WARNING: {warning}" for warning in warnings]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
+import numpy as np
 import numpy.typing as npt
 
-from ds2fast.arguments import as_count, check_choice, in_range
+from ds2fast.arguments import check_choice, in_range
 from ds2fast.checks import (
     MAX_SEED,
     check_gold,
@@ -12,6 +15,7 @@ from ds2fast.checks import (
     check_num_levels,
     check_ratings,
     check_repeats,
+    check_resamples,
 )
 from ds2fast.errors import InputError
 from ds2fast.graph import KnnGraph
@@ -61,7 +65,7 @@ def estimate_transition_matrix(
         on how similar they are, fitted with T and p; all pairs of the five nearest count, and
         copies of a row count once. `"em"`: maximum likelihood where the two nearest always share
         the row's true score. `"moments"`: the paper's objective for the same, 1 501 Adam steps at
-        0.1, the best kept.
+        0.1, as published, and 500 at a rate that falls to 0; the best is kept.
     repeats : (N,) or (N, M) integers, optional
         Further ratings of some rows by the same rater, −1 (or None, NaN) elsewhere: two thousand
         rows rated twice tell noise of the rater from rows with a quality of their own. Of
@@ -69,7 +73,8 @@ def estimate_transition_matrix(
     gold : (N,) integers, optional
         True levels of some rows, −1 elsewhere. Used as `repeats` are; of unrated rows it is not.
     bootstrap : int
-        Resamples for 95 % bands of T and p; 0 is no bands. Of `"sharing"` and one rater only.
+        Resamples for 95 % bands of T and p, at least 20; 0 is no bands. Of `"sharing"` and one
+        rater only.
     seed : int
         Seed of the resamples, 0 to 2⁶⁴ − 1.
     threads : int, optional
@@ -91,7 +96,8 @@ def estimate_transition_matrix(
     InputError
         Scores of another length, fractions or out of range; fewer than two levels; a graph with k <
         2; no row with a score and two rated neighbours; an unknown solver; an argument that the
-        solver or several raters leave without use.
+        solver or several raters leave without use; a rater without a rating, or alike to another in
+        every row.
 
     Notes
     -----
@@ -104,8 +110,8 @@ def estimate_transition_matrix(
     A level that no counted row has gets p = 0 and the identity's row of T.
 
     Counts fix the true levels only up to their order: taken is the one in which most rows have the
-    right score, Σ p_i T_ii largest. The last digits of `"moments"` mean little: at a fixed rate
-    Adam circles the minimum, and rounding alone moves T by some thousandths.
+    right score, Σ p_i T_ii largest. Of `"moments"` the last digits mean little: its steps are
+    many and coarse, and rounding alone may end them elsewhere.
 
     Bands hold two parts, added as variances: the spread over resamples in which every row has a
     random weight that enters each triple it is in (triples share rows: resampling triples would
@@ -125,15 +131,20 @@ def estimate_transition_matrix(
     (1.0, 0.5)
     """
     check_choice(solver, "solver", SOLVERS)
-    bands = Bootstrap(
-        as_count(bootstrap, "bootstrap", minimum=0), in_range(seed, "seed", 0, MAX_SEED)
-    )
+    bands = Bootstrap(check_resamples(bootstrap), in_range(seed, "seed", 0, MAX_SEED))
     num_threads = resolve_threads(threads)
     ratings = check_ratings(scores, None if graph is None else check_graph(graph).num_rows)
     size = check_num_levels(num_levels, ratings.ravel())
     extra = check_repeats(repeats, ratings, size)
     known = check_gold(gold, ratings, size)
-    _refuse_useless(ratings, graph, solver, extra, known, bands)
+    _refuse_untold(ratings, graph)
+    refuse_useless(
+        ratings,
+        solver,
+        repeats=extra is not None,
+        gold=known is not None,
+        bootstrap=bands.resamples,
+    )
     with Reporter.of(progress).stage("transition matrix", unit="steps") as report:
         if graph is None:
             estimate = estimate_of_raters(ratings, size, known, report)
@@ -151,35 +162,49 @@ def estimate_transition_matrix(
     return with_verdict(estimate)
 
 
-def _refuse_useless(
-    ratings: IntArray,
-    graph: KnnGraph | None,
-    solver: str,
-    repeats: IntArray | None,
-    gold: IntArray | None,
-    bands: Bootstrap,
-) -> None:
-    """Refuse what could not be used, and a graph that tells nothing."""
-    several = ratings.shape[1] > 1
-    if graph is None and not several:
+def _refuse_untold(ratings: IntArray, graph: KnnGraph | None) -> None:
+    """Refuse what tells nothing of T: one rater without a graph, a graph of one neighbour."""
+    if graph is None and ratings.shape[1] == 1:
         raise InputError("graph: expected one, or several raters' scores (N, R), got neither")
     if graph is not None and graph.k < 2:
         raise InputError(f"graph: expected at least 2 neighbours a row, got {graph.k}")
-    if several and repeats is not None:
+
+
+def refuse_useless(
+    ratings: IntArray, solver: str, *, repeats: bool, gold: bool, bootstrap: int
+) -> None:
+    """Refuse what solver or raters would leave without use, empty columns, and copies of raters.
+
+    Raises
+    ------
+    InputError
+        The message names the argument, or the columns of the scores.
+    """
+    several = ratings.shape[1] > 1
+    if several and repeats:
         raise InputError(
             f"repeats: expected with one rater only, got them beside {ratings.shape[1]} raters"
         )
-    if several and bands.resamples:
+    if several and bootstrap:
         raise InputError("bootstrap: expected 0 with several raters, whose bands are not made")
+    if several and solver != "sharing":
+        raise InputError(f"solver: expected 'sharing' with several raters, got {solver!r}")
+    _refuse_idle_raters(ratings)
     if solver == "sharing":
         return
-    if several:
-        raise InputError(f"solver: expected 'sharing' with several raters, got {solver!r}")
-    unused = {
-        "repeats": repeats is not None,
-        "gold": gold is not None,
-        "bootstrap": bands.resamples > 0,
-    }
+    unused = {"repeats": repeats, "gold": gold, "bootstrap": bootstrap > 0}
     for name, is_given in unused.items():
         if is_given:
             raise InputError(f"{name}: expected with solver='sharing' only, got it with {solver!r}")
+
+
+def _refuse_idle_raters(ratings: IntArray) -> None:
+    """Refuse raters without a rating, and copies: they look like raters who never err."""
+    for rater in np.flatnonzero((ratings < 0).all(axis=0)):
+        raise InputError(f"scores: expected ratings by every rater, got none in column {rater}")
+    for one, other in combinations(range(ratings.shape[1]), 2):
+        if np.array_equal(ratings[:, one], ratings[:, other]):
+            raise InputError(
+                f"scores: expected raters who err on their own, got columns {one} and {other} "
+                f"alike in all {len(ratings)} rows: one of them is a copy, leave it out"
+            )

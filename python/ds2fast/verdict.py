@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ds2fast.results import UNCHECKED, TransitionEstimate, Verdict
+from ds2fast.results import MOST_APART, UNCHECKED, DoubleArray, TransitionEstimate, Verdict
 
 LEAST_LIFT = 0.02
 """Agreement above chance below which neighbours tell nothing, however many rows there are."""
@@ -17,10 +17,15 @@ STRONG_LIFT = 0.10
 """Share of the possible agreement above chance below which T rests on little."""
 
 LEAST_SHARING = 0.3
+MOST_ONE_LEVEL = 0.8
+LEAST_BITS = 0.05
+LEAST_MISS = 0.1
+"""How much less often repeats agree than T gives before they contradict it."""
+
 LEAST_SINGULAR = 0.05
 MOST_MISFIT = 0.05
-MOST_ONE_LEVEL = 0.8
 ENOUGH_SIGNAL = 200
+MOST_REPEATED = 0.95
 
 TRUSTS = {"verified": 1.0, "plausible": 1.0, "weak": 0.5, "unreliable": 0.0}
 WORDS = ("verified", "plausible", "weak", "unreliable")
@@ -53,14 +58,15 @@ def combine(start: Verdict, doubts: Iterable[Doubt]) -> Verdict:
     found = sorted(doubts, key=lambda doubt: -WORDS.index(doubt.word))
     word = max((start.word, *(doubt.word for doubt in found)), key=WORDS.index)
     trusts = (TRUSTS[doubt.word] for doubt in found if doubt.of_the_estimate)
-    causes = (*(doubt.cause for doubt in found), *start.causes)
+    worse = [doubt.cause for doubt in found if WORDS.index(doubt.word) > WORDS.index(start.word)]
+    causes = (*worse, *start.causes, *(doubt.cause for doubt in found[len(worse) :]))
     return Verdict(word, causes, min((start.trust, *trusts)))
 
 
 def _start(estimate: TransitionEstimate) -> Verdict:
     if estimate.signal and estimate.num_signal >= ENOUGH_SIGNAL:
         kinds = " and ".join(estimate.signal)
-        found = f"T was checked by {kinds}"
+        found = f"T rests on {kinds} too"
         if estimate.own is not None:
             found += f"; {estimate.own:.0%} of the rows have a quality of their own"
         return Verdict("verified", (found,))
@@ -70,6 +76,14 @@ def _start(estimate: TransitionEstimate) -> Verdict:
             (
                 f"only {estimate.num_signal} rows with {' and '.join(estimate.signal)} check T; "
                 f"{ENOUGH_SIGNAL} are enough to call it verified",
+            ),
+        )
+    if estimate.rater_matrices is not None:
+        return Verdict(
+            "plausible",
+            (
+                "too few rows have several ratings to tell noise from rows with a quality of "
+                "their own",
             ),
         )
     return Verdict(
@@ -83,7 +97,18 @@ def _start(estimate: TransitionEstimate) -> Verdict:
 
 def doubts_of(estimate: TransitionEstimate) -> list[Doubt]:
     """What in the estimate's own figures speaks against it."""
-    checks = (_agreement, _sharing, _one_level, _singular, _misfit, _settled)
+    checks = (
+        _agreement,
+        _sharing,
+        _repeated,
+        _contradicted,
+        _one_level,
+        _idle_rater,
+        _apart,
+        _singular,
+        _misfit,
+        _settled,
+    )
     return [doubt for check in checks if (doubt := check(estimate)) is not None]
 
 
@@ -120,12 +145,80 @@ def _sharing(estimate: TransitionEstimate) -> Doubt | None:
     return Doubt("weak", f"even the most similar neighbours share a true score in only {most:.0%}")
 
 
+def _repeated(estimate: TransitionEstimate) -> Doubt | None:
+    """A rater who hardly varies repeats its errors, which then look like the rows' own quality."""
+    share = estimate.repeat_agreement
+    if math.isnan(share) or share < MOST_REPEATED:
+        return None
+    return Doubt(
+        "plausible",
+        f"{share:.1%} of the repeats equal the rating they repeat: either the rater hardly errs, "
+        "or it repeats its own errors (temperature 0, say), which then pass for rows with a "
+        "quality of their own; gold labels or a second rater tell",
+    )
+
+
+def _contradicted(estimate: TransitionEstimate) -> Doubt | None:
+    """Repeats or gold labels that do not go with the scores: of another scale, or of other rows."""
+    if estimate.gold_correlation <= 0.0:  # false for NaN: none, or all alike
+        return Doubt(
+            "unreliable",
+            f"gold labels and scores contradict each other (correlation "
+            f"{estimate.gold_correlation:.2f}): of another scale, or of other rows?",
+        )
+    share = estimate.repeat_agreement
+    if math.isnan(share):
+        return None
+    expected = float(estimate.prior @ (estimate.transition_matrix**2).sum(axis=1))
+    if share >= expected - LEAST_MISS:
+        return None
+    return Doubt(
+        "unreliable" if share <= estimate.chance_agreement + LEAST_LIFT else "weak",
+        f"{share:.1%} of the repeats equal the rating they repeat, where T gives {expected:.1%}: "
+        "of another rater, or of other rows?",
+    )
+
+
 def _one_level(estimate: TransitionEstimate) -> Doubt | None:
     most = int(estimate.observed.argmax())
     share = float(estimate.observed[most])
     if share <= MOST_ONE_LEVEL:
         return None
     return Doubt("weak", f"the rater gave score {most} to {share:.0%} of the rows")
+
+
+def _idle_rater(estimate: TransitionEstimate) -> Doubt | None:
+    """A rater whose scores tell next to nothing of the true level."""
+    if estimate.rater_matrices is None:
+        return None
+    for rater, matrix in enumerate(estimate.rater_matrices):
+        bits = _bits(matrix, estimate.prior)
+        if bits < LEAST_BITS:
+            return Doubt(
+                "weak",
+                f"the rater in column {rater} tells next to nothing of the true scores "
+                f"({bits:.2f} bits): leave it out",
+            )
+    return None
+
+
+def _bits(matrix: DoubleArray, prior: DoubleArray) -> float:
+    """Mutual information of the given and the true level."""
+    joint = prior[:, None] * matrix
+    apart = prior[:, None] * (prior @ matrix)
+    there = joint > 0.0
+    return float((joint[there] * np.log2(joint[there] / apart[there])).sum())
+
+
+def _apart(estimate: TransitionEstimate) -> Doubt | None:
+    """Raters whose agreement with each other does not go with what the graph shows of each."""
+    if not estimate.raters_apart > MOST_APART:  # NaN: one rater, or no graph
+        return None
+    return Doubt(
+        "weak",
+        "raters agree with each other more than the graph bears out: they err together (one copies "
+        "another, say), and T is taken from the graph alone",
+    )
 
 
 def _singular(estimate: TransitionEstimate) -> Doubt | None:

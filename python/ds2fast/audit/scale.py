@@ -24,11 +24,14 @@ class LabelScale:
         The level of each value.
     num_levels : int
         Number of levels K.
+    edges : (K−1,) float64 or None
+        The cut points that levels were made by, where they were given.
     """
 
     values: DoubleArray
     levels: IntArray
     num_levels: int
+    edges: DoubleArray | None = None
 
     @classmethod
     def of(cls, pool: Pool) -> LabelScale:
@@ -43,7 +46,7 @@ class LabelScale:
             raise InputError("pool: expected one with scores, got one that was read without")
         rated = pool.scores != UNRATED
         values, first = np.unique(pool.raw_scores[rated], return_index=True)
-        return cls(values, pool.scores[rated][first], pool.num_levels)
+        return cls(values, pool.scores[rated][first], pool.num_levels, pool.score_edges)
 
     @property
     def words(self) -> str:
@@ -53,9 +56,10 @@ class LabelScale:
     def level_of(self, label: float) -> int | None:
         """The level of a label, None where it is no value of the scale.
 
-        A score that was given has the level that it was mapped to. Of other values an integer on a
-        shifted or compressed scale of integers is mapped in the same way; on a scale that was cut a
-        value between the lowest and the highest score has the level of the next higher one.
+        Given edges tell the level of any number but −1, which is no score. Else a score that was
+        given has the level that it was mapped to. Of other values an integer on a shifted or
+        compressed scale of integers is mapped in the same way; on a scale that was cut at quantiles
+        a value between the lowest and the highest score has the level of the next higher one.
 
         Examples
         --------
@@ -63,6 +67,9 @@ class LabelScale:
         >>> scale.level_of(5), scale.level_of(4), scale.level_of(4.5), scale.level_of(6)
         (5, 4, None, None)
         """
+        if self.edges is not None:
+            below = np.searchsorted(self.edges, label, side="right")
+            return None if label == UNRATED else int(below)
         if self._is_compressed:
             whole = float(label).is_integer() and 0 <= label <= 10
             return int(np.clip(label, 4, 9)) - 4 if whole else None

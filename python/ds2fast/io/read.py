@@ -109,6 +109,7 @@ def read(
         num_levels=given.num_levels if given else None,
         score_mapping=given.mapping if given else None,
         score_values=given.values if given else None,
+        score_edges=given.edges if given else None,
         ids=ids,
         path=source.path,
         file_sha256=source.sha256(),

@@ -41,6 +41,8 @@ class ScoreLevels:
     values : (N,) float64 or None
         Where scores were cut at edges or quantiles the scores themselves, NaN where unrated: they
         tell apart the rows of a level. None where a level holds one score, or whole ones by scale.
+    edges : (K−1,) float64 or None
+        The cut points, where they were given.
     """
 
     levels: IntArray
@@ -48,6 +50,7 @@ class ScoreLevels:
     num_levels: int
     mapping: str
     values: DoubleArray | None = None
+    edges: DoubleArray | None = None
 
     @property
     def num_unrated(self) -> int:
@@ -140,6 +143,7 @@ def map_scores(
         num_levels or int(values.max()) + 1,
         mapping + _unrated_words(raw, rated),
         np.where(rated, raw, np.nan) if _is_cut(raw[rated], values, cuts) else None,
+        cuts,
     )
 
 

@@ -12,7 +12,8 @@
 namespace ds2fast::transition {
 namespace {
 
-constexpr std::size_t kAdamSteps = 1501;
+constexpr std::size_t kAdamSteps = 1501;    ///< at the full rate, as published
+constexpr std::size_t kFallingSteps = 500;  ///< and then with a rate that falls to 0
 constexpr double kAdamRate = 0.1;
 constexpr double kFirstDecay = 0.9;
 constexpr double kFirstGain = 0.1;
@@ -47,7 +48,7 @@ class Adam {
  public:
   explicit Adam(std::size_t size) : first_(size), second_(size) {}
 
-  void step(std::size_t number, const std::vector<double>& gradient,
+  void step(std::size_t number, double rate, const std::vector<double>& gradient,
             std::vector<double>& parameters) {
     const double first_bias = 1.0 - std::pow(kFirstDecay, static_cast<double>(number));
     const double second_bias = 1.0 - std::pow(kSecondDecay, static_cast<double>(number));
@@ -56,7 +57,7 @@ class Adam {
       first_[at] = kFirstDecay * first_[at] + kFirstGain * slope;
       second_[at] = kSecondDecay * second_[at] + kSecondGain * slope * slope;
       const double scale = std::sqrt(second_[at] / second_bias) + kAdamFloor;
-      parameters[at] -= kAdamRate * (first_[at] / first_bias) / scale;
+      parameters[at] -= rate * (first_[at] / first_bias) / scale;
     }
   }
 
@@ -64,6 +65,15 @@ class Adam {
   std::vector<double> first_;
   std::vector<double> second_;
 };
+
+/// Adam circles the minimum at a fixed rate, so the rate falls at the end.
+double rate_of(std::size_t step) {
+  if (step <= kAdamSteps) {
+    return kAdamRate;
+  }
+  const auto done = static_cast<double>(step - kAdamSteps);
+  return kAdamRate * (1.0 - done / static_cast<double>(kFallingSteps));
+}
 
 }  // namespace
 
@@ -197,20 +207,21 @@ Fit solve_moments(VectorView<const std::int64_t> counts, std::size_t num_levels,
   Adam transition_step(logits.transition.size());
   Adam prior_step(num_levels);
   PacedPoll poll(monitor);
-  for (std::size_t step = 1; step <= kAdamSteps; ++step) {
+  constexpr std::size_t kSteps = kAdamSteps + kFallingSteps;
+  for (std::size_t step = 1; step <= kSteps; ++step) {
     const LatentClasses classes = softmax(logits);
     const double loss = objective.value_and_logit_gradient(classes, gradient);
     if (loss < best_loss) {
       best_loss = loss;
       best = classes;
     }
-    transition_step.step(step, gradient.transition, logits.transition);
-    prior_step.step(step, gradient.prior, logits.prior);
-    poll(step, kAdamSteps);
+    transition_step.step(step, rate_of(step), gradient.transition, logits.transition);
+    prior_step.step(step, rate_of(step), gradient.prior, logits.prior);
+    poll(step, kSteps);
   }
-  poll.finish(kAdamSteps);
+  poll.finish(kSteps);
   order_hidden_levels(best);
-  return {std::move(best), kAdamSteps, true};
+  return {std::move(best), kSteps, true};
 }
 
 }  // namespace ds2fast::transition

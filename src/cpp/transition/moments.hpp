@@ -51,9 +51,10 @@ class MomentObjective {
   std::vector<double> cells_;
 };
 
-/// T and p of least objective met in 1 501 evaluations, between which Adam steps at 0.1 (beta 0.9
-/// and 0.999), as softmaxes of free logits; the hidden levels ordered as assignment.hpp does.
-/// O(K^4) a step, nothing random.
+/// T and p of least objective met in 2 001 evaluations, between which Adam steps (beta 0.9 and
+/// 0.999): 1 501 at 0.1, as published, then 500 at a rate that falls to 0. T and p are softmaxes of
+/// free logits; the hidden levels are ordered as assignment.hpp does. O(K^4) a step, nothing
+/// random.
 Fit solve_moments(VectorView<const std::int64_t> counts, std::size_t num_levels, Monitor& monitor);
 
 }  // namespace ds2fast::transition
