@@ -272,3 +272,28 @@ def test_votes_take_no_signal() -> None:
         given: dict[str, Any] = {name: POOL.scores}
         with pytest.raises(InputError, match=message):
             curate_scores(POOL.scores, POOL.graph, estimate, method="simifeat", **given)
+
+
+def test_gold_that_contradicts_the_scores_is_not_followed() -> None:
+    pool = plant(4000, seed=3)
+    truth = pool.know(300)
+    top = int(pool.scores.max())
+    contradicting = np.where(truth >= 0, top - truth, -1)
+    found = estimate_transition_matrix(pool.scores, pool.graph, gold=contradicting)
+    assert found.gold_correlation < -0.3
+    assert (found.verdict.word, found.verdict.trust) == ("unreliable", 0.0)
+    assert "contradict each other" in found.verdict.causes[0]
+    right = estimate_transition_matrix(pool.scores, pool.graph, gold=truth)
+    assert right.gold_correlation > 0.3
+    assert right.verdict.word == "verified"
+
+
+def test_repeats_of_other_rows_are_not_followed() -> None:
+    pool = plant(4000, seed=3)
+    rng = np.random.default_rng(0)
+    rows = rng.choice(4000, 400, replace=False)
+    others = np.full(4000, -1)
+    others[rows] = rng.permutation(pool.scores[rows])
+    found = estimate_transition_matrix(pool.scores, pool.graph, repeats=others)
+    assert (found.verdict.word, found.verdict.trust) == ("unreliable", 0.0)
+    assert "of another rater, or of other rows" in found.verdict.causes[0]

@@ -205,3 +205,41 @@ def test_bands_of_several_raters_are_refused() -> None:
 
 
 POOL = plant(900)
+
+
+def test_raters_who_err_together_are_found_by_the_graph() -> None:
+    pool = plant(6000, own=0.2, seed=8)
+    scores, truth = rated_by(pool)
+    copied = scores.copy()
+    same = np.random.default_rng(0).random(6000) < 0.9
+    copied[same, 1] = scores[same, 0]
+    estimate = estimate_transition_matrix(copied, pool.graph)
+    assert (estimate.own, estimate.signal) == (None, ())
+    assert (estimate.verdict.word, estimate.verdict.trust) == ("weak", 0.5)
+    assert "err together" in estimate.verdict.causes[0]
+    apart = estimate_transition_matrix(scores, pool.graph)
+    assert apart.verdict.word == "verified"
+    assert apart.raters_apart < estimate.raters_apart
+    assert apart.own == pytest.approx(0.2, abs=0.1)
+    assert apart.rater_matrices is not None
+    assert off_by(apart.rater_matrices, truth) < 0.06
+
+
+def test_a_reversed_rater_does_not_move_the_share_of_rows_of_their_own() -> None:
+    pool = plant(6000, own=0.2, seed=8)
+    scores, _ = rated_by(pool)
+    scores[:, 2] = scores.max() - scores[:, 2]
+    estimate = estimate_transition_matrix(scores, pool.graph)
+    assert estimate.own == pytest.approx(0.2, abs=0.1)
+
+
+def test_a_rater_of_mere_noise_is_named() -> None:
+    pool = plant(6000, seed=9)
+    scores, _ = rated_by(pool)
+    noise = np.random.default_rng(1).integers(0, scores.max() + 1, 6000)
+    estimate = estimate_transition_matrix(np.stack([scores[:, 0], noise], axis=1), pool.graph)
+    assert estimate.verdict.word == "weak"
+    assert any("one of the two raters tells next to" in cause for cause in estimate.verdict.causes)
+    three = np.stack([scores[:, 0], noise, scores[:, 1]], axis=1)
+    told = estimate_transition_matrix(three, pool.graph).verdict.causes
+    assert any("the rater in column 1 tells next to nothing" in cause for cause in told)

@@ -12,7 +12,7 @@ from ds2fast.graph import KnnGraph
 from ds2fast.observations import Observations, observe
 from ds2fast.own_quality import without_own
 from ds2fast.panel import fit_panel
-from ds2fast.results import MOST_APART, DoubleArray, IntArray, TransitionEstimate
+from ds2fast.results import DoubleArray, IntArray, TransitionEstimate
 from ds2fast.sharing import (
     Report,
     SharingFit,
@@ -28,6 +28,10 @@ OWN_SHARES = np.linspace(0.0, 0.9, 91)
 
 ENOUGH_TO_COMPARE = 3000
 """Rows of a rater from which on its own share is compared with others'."""
+
+MOST_APART, AT_ROWS, LEAST_APART = 0.12, 4000, 0.07
+"""How far apart the shares of independent raters lie: measured, at most 0.12 with 4 000 rows, where
+it is chance, and 0.05 with 40 000."""
 
 ENOUGH_TOGETHER = 100
 """Rows rated by several, or with a gold label, from which on these tell more than the graph."""
@@ -78,7 +82,7 @@ def estimate_of_raters_and_graph(
         matrices, prior, _, steps, converged = fit_panel(ratings, seen, num_levels, report)
         shares = _own_by_rater(matrices, prior, by_graph)
         own, apart = _joined(shares)
-        if apart > MOST_APART and gold is None:
+        if not np.isnan(apart) and apart > _most_apart(shares) and gold is None:
             matrices, prior = _of_graph(shares, by_graph)
             own = None
     estimate = _estimate(ratings, seen, matrices, prior, steps, converged, own=own)
@@ -215,12 +219,32 @@ def _joined(shares: list[OwnShare]) -> tuple[float | None, float]:
     return float(np.clip(weights @ values / weights.sum(), 0.0, 0.99)), float(apart)
 
 
+def _most_apart(shares: list[OwnShare]) -> float:
+    """How far apart independent raters' shares may lie."""
+    rows = min(share.weight for share in shares if share.weight >= ENOUGH_TO_COMPARE)
+    return max(LEAST_APART, MOST_APART * float(np.sqrt(AT_ROWS / rows)))
+
+
 def _of_graph(shares: list[OwnShare], by_graph: list[GraphFit]) -> tuple[DoubleArray, DoubleArray]:
     """Matrices as the graph alone shows them; of a rater who shows none one that says nothing."""
     prior = np.mean([fit.prior for fit in by_graph], axis=0)
     silent = np.full_like(by_graph[0].transition, 1.0 / len(prior))
     pairs = zip(shares, by_graph, strict=True)
     return np.stack([fit.transition if share.tells else silent for share, fit in pairs]), prior
+
+
+def _ties(ratings: IntArray) -> DoubleArray:
+    """(R,): the strongest correlation, without its sign, of each rater with another."""
+    num_raters = ratings.shape[1]
+    ties = np.full(num_raters, np.nan)
+    for one in range(num_raters):
+        for other in range(one):
+            both = ratings[(ratings[:, [one, other]] >= 0).all(axis=1)][:, [one, other]]
+            if len(both) < ENOUGH_TOGETHER or (np.ptp(both, axis=0) == 0).any():
+                continue
+            tie = abs(float(np.asarray(np.corrcoef(both.T))[0, 1]))
+            ties[one], ties[other] = np.fmax(ties[one], tie), np.fmax(ties[other], tie)
+    return ties
 
 
 def _kinds(seen: Observations) -> tuple[str, ...]:
@@ -267,6 +291,7 @@ def _estimate(
         converged=converged,
         signal=_kinds(seen),
         gold_correlation=seen.gold_correlation,
+        rater_ties=_ties(ratings),
         num_signal=int(seen.rows_with[seen.is_signal].sum()),
         own=own,
         rater_matrices=matrices,

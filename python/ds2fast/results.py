@@ -98,11 +98,6 @@ class Embeddings(ShortRepr):
         return len(self.vectors)
 
 
-MOST_APART = 0.12
-"""How far apart the shares of rows of their own may lie that single raters show: measured, those of
-independent raters lie at most so far."""
-
-
 @dataclass(frozen=True)
 class Verdict:
     """How far an estimate, or a selection, may be trusted, and why.
@@ -206,6 +201,9 @@ class TransitionEstimate(FrozenArrays):
     raters_apart : float
         How far apart the shares of rows of their own lie that single raters show against the
         others, with a graph; NaN with one rater.
+    rater_ties : (R,) float64 or None
+        With several raters: the strongest correlation, without its sign, of each with another; NaN
+        where too few rows have two ratings.
     verdict : Verdict
         How far to trust this.
     """
@@ -235,6 +233,7 @@ class TransitionEstimate(FrozenArrays):
     repeat_agreement: float = float("nan")
     gold_correlation: float = float("nan")
     raters_apart: float = float("nan")
+    rater_ties: DoubleArray | None = None
     verdict: Verdict = UNCHECKED
 
     @property

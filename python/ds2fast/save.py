@@ -176,7 +176,10 @@ def transition_record(estimate: TransitionEstimate | None) -> Mapping[str, Any] 
         "bands": _bands_record(estimate),
         "misfit": estimate.misfit,
         "repeat_agreement": estimate.repeat_agreement,
+        "gold_correlation": estimate.gold_correlation,
         "rater_matrices": estimate.rater_matrices,
+        "rater_ties": estimate.rater_ties,
+        "raters_apart": estimate.raters_apart,
         "verdict": {"word": estimate.verdict.word, "causes": estimate.verdict.causes},
     }
 

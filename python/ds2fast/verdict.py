@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ds2fast.results import MOST_APART, UNCHECKED, DoubleArray, TransitionEstimate, Verdict
+from ds2fast.results import UNCHECKED, TransitionEstimate, Verdict
 
 LEAST_LIFT = 0.02
 """Agreement above chance below which neighbours tell nothing, however many rows there are."""
@@ -18,7 +18,7 @@ STRONG_LIFT = 0.10
 
 LEAST_SHARING = 0.3
 MOST_ONE_LEVEL = 0.8
-LEAST_BITS = 0.05
+LEAST_TIE = 0.05
 LEAST_MISS = 0.1
 """How much less often repeats agree than T gives before they contradict it."""
 
@@ -170,10 +170,12 @@ def _contradicted(estimate: TransitionEstimate) -> Doubt | None:
     if math.isnan(share):
         return None
     expected = float(estimate.prior @ (estimate.transition_matrix**2).sum(axis=1))
-    if share >= expected - LEAST_MISS:
+    error = math.sqrt(expected * (1.0 - expected) / max(estimate.num_signal, 1))
+    by_chance = share <= estimate.chance_agreement + LEAST_LIFT
+    if share >= expected - (2.0 * error if by_chance else max(LEAST_MISS, 4.0 * error)):
         return None
     return Doubt(
-        "unreliable" if share <= estimate.chance_agreement + LEAST_LIFT else "weak",
+        "unreliable" if by_chance else "weak",
         f"{share:.1%} of the repeats equal the rating they repeat, where T gives {expected:.1%}: "
         "of another rater, or of other rows?",
     )
@@ -188,31 +190,22 @@ def _one_level(estimate: TransitionEstimate) -> Doubt | None:
 
 
 def _idle_rater(estimate: TransitionEstimate) -> Doubt | None:
-    """A rater whose scores tell next to nothing of the true level."""
-    if estimate.rater_matrices is None:
+    """A rater whose scores hardly go with those of any other."""
+    ties = estimate.rater_ties
+    if ties is None or not ties.min() < LEAST_TIE:  # NaN: too few rows in common
         return None
-    for rater, matrix in enumerate(estimate.rater_matrices):
-        bits = _bits(matrix, estimate.prior)
-        if bits < LEAST_BITS:
-            return Doubt(
-                "weak",
-                f"the rater in column {rater} tells next to nothing of the true scores "
-                f"({bits:.2f} bits): leave it out",
-            )
-    return None
-
-
-def _bits(matrix: DoubleArray, prior: DoubleArray) -> float:
-    """Mutual information of the given and the true level."""
-    joint = prior[:, None] * matrix
-    apart = prior[:, None] * (prior @ matrix)
-    there = joint > 0.0
-    return float((joint[there] * np.log2(joint[there] / apart[there])).sum())
+    rater = int(ties.argmin())
+    which = f"the rater in column {rater}" if len(ties) > 2 else "one of the two raters"
+    return Doubt(
+        "weak",
+        f"{which} tells next to nothing of the true scores (correlation with the other"
+        f"{'s at most' if len(ties) > 2 else ''} {ties[rater]:.2f}): leave it out",
+    )
 
 
 def _apart(estimate: TransitionEstimate) -> Doubt | None:
     """Raters whose agreement with each other does not go with what the graph shows of each."""
-    if not estimate.raters_apart > MOST_APART:  # NaN: one rater, or no graph
+    if math.isnan(estimate.raters_apart) or estimate.own is not None:
         return None
     return Doubt(
         "weak",
