@@ -195,3 +195,21 @@ def test_help_comes_without_numpy() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "  ds2fast audit data.jsonl -n 100 -o sheet.csv\n" in done.stdout
+
+
+def test_edges_of_real_scores_go_through_to_the_gold(tmp_path: Path) -> None:
+    rows = [{"text": f"row {i}", "score": round(i / 200, 3)} for i in range(200)]
+    path, sheet, gold = tmp_path / "pool.jsonl", tmp_path / "sheet.csv", tmp_path / "gold.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    drawn = run(path, "-n", 20, "-o", sheet, "--edges", "0.25,0.5,0.75")
+    assert drawn.exit_code == 0, drawn.stderr
+    assert "--edges 0.25,0.5,0.75" in drawn.stderr.splitlines()[-1]
+    head, *table = csv.reader(io.StringIO(sheet.read_text("utf-8-sig"), newline=""))
+    content = io.StringIO(newline="")
+    csv.writer(content).writerow(head)
+    csv.writer(content).writerows([*row[:3], "0.6"] for row in table)
+    sheet.write_text(content.getvalue())
+    read = run(path, "--labels", sheet, "--gold-out", gold, "--edges", "0.25,0.5,0.75")
+    assert read.exit_code == 0, read.stderr
+    lines = [json.loads(line) for line in gold.read_text().splitlines()]
+    assert {(line["label"], line["level"]) for line in lines} == {(0.6, 2)}  # of 0.5 <= x < 0.75

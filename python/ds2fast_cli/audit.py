@@ -26,6 +26,7 @@ _ONLY_WITH_LABELS = ("gold_out", "as_json")
 @click.option("--scores", default="score", show_default=True, help="Field with the scores.")
 @given.TEXT
 @click.option("--num-levels", type=int, help="Take scores as levels 0..K-1, K given here.")
+@given.EDGES
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the draw."
 )

@@ -44,6 +44,7 @@ class AuditOptions:
     scores: str
     text: str | None
     num_levels: int | None
+    edges: list[float] | None
     seed: int
     overwrite: bool
     quiet: bool
@@ -58,6 +59,8 @@ class AuditOptions:
             words += ["--text", self.text]
         if self.num_levels is not None:
             words += ["--num-levels", str(self.num_levels)]
+        if self.edges is not None:
+            words += ["--edges", ",".join(f"{edge:g}" for edge in self.edges)]
         return words
 
 
@@ -124,7 +127,11 @@ def _read(options: AuditOptions) -> Pool:
     """The pool, its texts not printed: who labels is to see them in the sheet's order."""
     check_file(options.data)
     pool = ds2fast.read(
-        options.data, text=options.text, scores=options.scores, num_levels=options.num_levels
+        options.data,
+        text=options.text,
+        scores=options.scores,
+        num_levels=options.num_levels,
+        edges=options.edges,
     )
     if not options.quiet:
         click.echo(f"{len(pool)} rows; text from {pool.schema}\n{pool.score_mapping}\n", err=True)

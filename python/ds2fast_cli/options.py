@@ -76,6 +76,13 @@ def _parse_edges(
         raise click.BadParameter(f"expected numbers between commas, got {value!r}") from None
 
 
+EDGES = click.option(
+    "--edges",
+    callback=_parse_edges,
+    metavar="A,B,...",
+    help="Cut points that make levels of real-valued scores.  [quantiles]",
+)
+
 _POOL_OPTIONS = (
     DATA,
     click.option(
@@ -87,12 +94,7 @@ _POOL_OPTIONS = (
     ),
     TEXT,
     click.option("--num-levels", type=int, help="Take scores as levels 0..K-1, K given here."),
-    click.option(
-        "--edges",
-        callback=_parse_edges,
-        metavar="A,B,...",
-        help="Cut points that make levels of real-valued scores.  [quantiles]",
-    ),
+    EDGES,
     click.option(
         "--embeddings",
         type=FILE,
