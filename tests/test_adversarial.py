@@ -6,12 +6,9 @@ size; the brute force and the comparison are tested here as well.
 
 from __future__ import annotations
 
-import importlib
 import math
 import sys
 from collections.abc import Iterable
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -19,21 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from bench_modules import bench_module
 from ds2fast import _core, reference
 from ds2fast.graph import KnnGraph
 from ds2fast.knn import knn_graph
 from ds2fast.results import FloatArray, IntArray, RowArray
 from graph_checks import random_rows, summation_slack
 
-BENCH = Path(__file__).resolve().parent.parent / "bench"
 NUM_ROWS = 400
 THREADS = (1, 2, 7)
-
-
-def bench_module(name: str) -> ModuleType:
-    if str(BENCH) not in sys.path:
-        sys.path.insert(0, str(BENCH))
-    return importlib.import_module(name)
 
 
 bench = bench_module("bench_adversarial")

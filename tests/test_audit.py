@@ -125,7 +125,7 @@ def test_draws_that_cannot_be_are_refused(scores: Any, n: int, words: str) -> No
 
 def test_draw_refuses_other_types_and_negative_seeds() -> None:
     with pytest.raises(InputTypeError, match="n: expected an integer"):
-        draw_sample([0, 1], 1.5)  # type: ignore[arg-type]
+        draw_sample([0, 1], 1.5)  # type: ignore[arg-type]  # the wrong type is the test
     with pytest.raises(InputError, match="seed: expected at least 0"):
         draw_sample([0, 1], 2, seed=-1)
 

@@ -6,26 +6,17 @@ import dataclasses
 import importlib
 import importlib.util
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from bench_modules import bench_module
 from ds2fast import Curation, KnnGraph, knn_graph
 
 Ids = npt.NDArray[np.int64]
-
-BENCH = Path(__file__).resolve().parent.parent / "bench"
-
-
-def bench_module(name: str) -> ModuleType:
-    if str(BENCH) not in sys.path:
-        sys.path.insert(0, str(BENCH))
-    return importlib.import_module(name)
 
 
 noises = bench_module("quality_noise")

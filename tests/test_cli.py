@@ -271,7 +271,8 @@ def test_repeats_and_gold_are_fields(tmp_path: Path) -> None:
     by_name = ds2fast.select(
         tmp_path / "pool.jsonl", embeddings=pool.rows, n=100, repeats="again", gold="truth"
     )
-    assert transition["own"] == pytest.approx(by_name.transition.own)  # type: ignore[union-attr]
+    assert by_name.transition is not None
+    assert transition["own"] == pytest.approx(by_name.transition.own)
     table = pq.read_table(tmp_path / "out" / "scores.parquet").to_pydict()
     assert [i for _, i in sorted((r, i) for i, r in enumerate(table["rank"]) if r >= 0)] == (
         by_name.indices.tolist()

@@ -345,7 +345,8 @@ def test_what_the_posterior_gives_follows_from_its_probabilities() -> None:
     confidence = np.where(best == given_scores, 0.0, shares.max(axis=1))
     np.testing.assert_array_equal(curation.confidence[rated], confidence)
     np.testing.assert_array_equal(curation.misrated[rated], own < 0.5)
-    steps = np.round(curation.expected[rated] / 0.25) * 0.25  # type: ignore[index]
+    assert curation.expected is not None
+    steps = np.round(curation.expected[rated] / 0.25) * 0.25
     np.testing.assert_array_equal(curation.rank_keys[rated], steps)
 
 

@@ -308,7 +308,7 @@ def test_other_types_are_refused() -> None:
     with pytest.raises(InputTypeError, match="names"):
         rate_raters(SCORES, names="abc")
     with pytest.raises(InputTypeError, match="panel: expected a RaterPanel"):
-        by_group(None, SCORES, [0, 0, 1])  # type: ignore[arg-type]
+        by_group(None, SCORES, [0, 0, 1])  # type: ignore[arg-type]  # the wrong type is the test
     panel = rate_raters(SCORES)
     with pytest.raises(InputError, match=r"groups: expected shape \(3,\)"):
         by_group(panel, SCORES, [0, 1])

@@ -17,6 +17,7 @@ from ds2fast.io.read import read
 from ds2fast.pool_checks import (
     LOOKED_AT,
     Finding,
+    Severity,
     check_pool,
     find_copies,
     find_junk,
@@ -80,13 +81,13 @@ def with_junk(kinds: Sequence[Callable[[int], str]], each: int) -> tuple[list[st
     [(11, "note"), (20, "note"), (21, "weak"), (50, "weak"), (51, "unreliable")],
 )
 def test_planted_junk_is_named(
-    kind: Callable[[int], str], sign: str, each: int, severity: str
+    kind: Callable[[int], str], sign: str, each: int, severity: Severity
 ) -> None:
     texts, chosen = with_junk([kind], each)
     found = find_junk(texts, *_rows(texts, chosen))
     in_pool = each / (900 + each)
     assert found == Finding(
-        severity,  # type: ignore[arg-type]  # one of the three words
+        severity,
         f"{each}% of the selected rows look like junk: {sign} {each}% (in the pool {in_pool:.1%})",
     )
 

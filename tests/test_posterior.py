@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ds2fast import _core
+from ds2fast import _core, reference_sharing
 from ds2fast import reference_posterior as plain
 from ds2fast.errors import InputError
 from ds2fast.graph import KnnGraph
@@ -156,13 +156,13 @@ def test_one_rater_is_as_the_reference(num_levels: int, own: float | None) -> No
     seen = observe(given[:, None], num_levels)
     found = run(seen, given, graph, own, rater=rater, width=WIDTH, num_bins=BINS)
 
-    ids, similarities, is_copy = plain.independent_neighbours(
+    ids, similarities, is_copy = reference_sharing.independent_neighbours(
         given, graph.indices, graph.similarities, WIDTH
     )
     bins = np.searchsorted(found.edges[1:-1], similarities, side="right")
     share = 0.0 if own is None else own
     emission = (1 - share) * transition + share * (prior @ transition)
-    counts = plain.pair_counts(given, ids, bins, is_copy, num_levels, BINS)
+    counts = reference_sharing.pair_counts(given, ids, bins, is_copy, num_levels, BINS)
     alpha = plain.solve_alpha(counts, emission, transition, prior)
     np.testing.assert_allclose(found.alpha, alpha, atol=1e-6)
 
@@ -190,7 +190,7 @@ def test_weights_are_fitted_on_rows_that_are_no_copies() -> None:
     (transition,), prior = rater = random_rater(3)
     seen = observe(given[:, None], 3)
     found = run(seen, given, graph, 0.2, rater=rater, width=WIDTH, num_bins=BINS)
-    ids, similarities, is_copy = plain.independent_neighbours(
+    ids, similarities, is_copy = reference_sharing.independent_neighbours(
         given, graph.indices, graph.similarities, WIDTH
     )
     rows = np.flatnonzero((given >= 0) & (is_copy == 0))

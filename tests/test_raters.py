@@ -240,6 +240,10 @@ def test_a_rater_of_mere_noise_is_named() -> None:
     estimate = estimate_transition_matrix(np.stack([scores[:, 0], noise], axis=1), pool.graph)
     assert estimate.verdict.word == "weak"
     assert any("one of the two raters tells next to" in cause for cause in estimate.verdict.causes)
+    unshared = np.where(np.arange(6000) % 600 == 0, 1, -1)  # ten rows: nothing is said of it
+    some = np.stack([scores[:, 0], noise, scores[:, 1], unshared], axis=1)
+    named = estimate_transition_matrix(some, pool.graph).verdict.causes
+    assert any("the rater in column 1 tells next to nothing" in cause for cause in named)
     three = np.stack([scores[:, 0], noise, scores[:, 1]], axis=1)
     told = estimate_transition_matrix(three, pool.graph).verdict.causes
     assert any("the rater in column 1 tells next to nothing" in cause for cause in told)

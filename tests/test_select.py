@@ -102,14 +102,14 @@ def expect_plainly(
     prior: DoubleArray,
 ) -> DoubleArray:
     """The ranking value of each row, −1 unrated."""
-    near, kept, is_copy = reference_posterior.independent_neighbours(
+    near, kept, is_copy = reference_sharing.independent_neighbours(
         scores, ids, similarities.astype(np.float32), 20
     )
     centres = (scores >= 0) & (is_copy == 0)
     num_bins = min(int(centres.sum()) // 100, 8)
     edges = np.quantile(kept[near >= 0], np.linspace(0, 1, num_bins + 1))
     bins = np.digitize(kept, edges[1:-1])
-    counts = reference_posterior.pair_counts(scores, near, bins, is_copy, NUM_LEVELS, num_bins)
+    counts = reference_sharing.pair_counts(scores, near, bins, is_copy, NUM_LEVELS, num_bins)
     alpha = reference_posterior.solve_alpha(counts, transition, transition, prior)
     messages = reference_posterior.messages(transition.T, prior, alpha)
     # The likelihood is flat at its top; that the kernel gets there is tested by itself.

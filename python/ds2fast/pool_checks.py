@@ -162,9 +162,10 @@ def find_copies(graph: KnnGraph, given: IntArray) -> Finding | None:
     Examples
     --------
     >>> graph = KnnGraph.from_arrays([[1], [0], [0]], [[1.0], [1.0], [0.4]])
-    >>> print(find_copies(graph, np.array([1, 1, 0])))
-    weak: 67% of the 3 rated rows have a copy (cosine 0.999 or more): copies agree without being right
-    """  # noqa: E501
+    >>> found = find_copies(graph, np.array([1, 1, 0]))
+    >>> found.severity, found.cause.startswith("67% of the 3 rated rows have a copy")
+    ('weak', True)
+    """
     nearest = graph.similarities[given >= 0, 0]
     # 0.999 as the graph's own type holds it, so that a similarity of just that counts.
     share = float((nearest >= np.float32(COPY_SIMILARITY)).mean()) if len(nearest) else 0.0

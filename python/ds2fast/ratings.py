@@ -12,6 +12,7 @@ from ds2fast.audit.labels import Labels
 from ds2fast.checks import UNRATED
 from ds2fast.errors import InputError
 from ds2fast.io.fields import Place, row_place
+from ds2fast.io.numbers import read_numbers
 from ds2fast.io.scores import PAPER_LEVELS, ScoreLevels, map_scores
 from ds2fast.pool import Pool
 from ds2fast.results import DoubleArray, IntArray
@@ -218,8 +219,6 @@ def _as_table(values: Any, name: str) -> DoubleArray:
         table = table[:, None]
     if table.ndim != 2 or table.shape[1] == 0:
         raise InputError(f"{name}: expected shape (N,) or (N, M), got {table.shape}")
-    from ds2fast.io.numbers import read_numbers
-
     columns = [read_numbers(table[:, at].tolist(), label=name) for at in range(table.shape[1])]
     raw = np.stack(columns, axis=1)
     return np.where(raw == UNRATED, np.nan, raw)

@@ -16,45 +16,11 @@ from ds2fast.results import DoubleArray, IntArray
 
 Ids = npt.NDArray[np.integer]
 
-COPY_SIMILARITY = 0.999
-SAME_SIMILARITY = 1e-6
 LEAST_SHARE = 1e-12
 HIGHEST_OWN, NEGATIVE_MASS = 0.75, 0.005
 GIVEN_SHARE = 0.2
 GOLDEN = (5.0**0.5 - 1.0) / 2.0
 HIGHEST_WEIGHT = 8.0
-
-
-def independent_neighbours(
-    given: IntArray, ids: Ids, similarities: npt.NDArray[np.floating], width: int
-) -> tuple[IntArray, DoubleArray, IntArray]:
-    """Rated neighbours that are no copies of the row or of the one before: (N, width), is_copy."""
-    kept = np.full((len(given), width), -1)
-    kept_similarities = np.zeros((len(given), width))
-    is_copy = np.zeros(len(given), dtype=np.int64)
-    for n in range(len(given)):
-        count, last = 0, np.inf
-        for m, similarity in zip(ids[n], similarities[n], strict=True):
-            if given[m] < 0:
-                continue
-            if similarity >= COPY_SIMILARITY:
-                is_copy[n] |= given[n] >= 0 and m < n
-            elif last - similarity > SAME_SIMILARITY and count < width:
-                kept[n, count], kept_similarities[n, count] = m, similarity
-                count, last = count + 1, similarity
-    return kept, kept_similarities, is_copy
-
-
-def pair_counts(
-    given: IntArray, ids: Ids, bins: Ids, is_copy: Ids, num_levels: int, num_bins: int
-) -> IntArray:
-    """(B, K, K) counts of (own level, neighbour's level) by bin, over rated rows but copies."""
-    counts = np.zeros((num_bins, num_levels, num_levels), dtype=np.int64)
-    for n in np.flatnonzero((given >= 0) & (is_copy == 0)):
-        for m, b in zip(ids[n], bins[n], strict=True):
-            if m >= 0:
-                counts[b, given[n], given[m]] += 1
-    return counts
 
 
 def solve_alpha(

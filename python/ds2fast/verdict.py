@@ -192,9 +192,9 @@ def _one_level(estimate: TransitionEstimate) -> Doubt | None:
 def _idle_rater(estimate: TransitionEstimate) -> Doubt | None:
     """A rater whose scores hardly go with those of any other."""
     ties = estimate.rater_ties
-    if ties is None or not ties.min() < LEAST_TIE:  # NaN: too few rows in common
+    if ties is None or not (ties < LEAST_TIE).any():  # NaN: too few rows in common
         return None
-    rater = int(ties.argmin())
+    rater = int(np.nanargmin(ties))
     which = f"the rater in column {rater}" if len(ties) > 2 else "one of the two raters"
     return Doubt(
         "weak",
