@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from ds2fast.audit.scale import LabelScale
 from ds2fast.checks import UNRATED
 from ds2fast.errors import InputError, OutputError
 from ds2fast.io.atomic import atomic_file
+from ds2fast.io.place import check_place
 from ds2fast.io.rows import check_indices, dump_row
 from ds2fast.pool import Pool
 from ds2fast.results import IntArray
@@ -123,21 +122,13 @@ def check_sheet_output(
     target = Path(path)
     if target.suffix.lower() not in extensions:
         raise OutputError(f"output: expected a file of {', '.join(extensions)}, got {target}")
-    if target.is_dir():
-        raise OutputError(f"output: expected a file to write, got the directory {target}")
-    with suppress(OSError):  # one of the two is not there: then they are not the same
-        if source is not None and target.samefile(source):
-            raise OutputError(f"output: the input {target} would be replaced; name another file")
+    check_place(target, source=source)
     if os.path.lexists(target) and not overwrite:
         raise OutputError(
             f"output: {target} is there already, maybe with labels in it; overwrite=True "
             "(--overwrite) replaces it"
         )
-    try:
-        with tempfile.TemporaryFile(dir=target.parent):
-            return target
-    except OSError as error:
-        raise OutputError(f"output: cannot write {target}: {error.strerror or error}") from error
+    return target
 
 
 def _as_csv(cells: Iterator[tuple[int, str, str]], label: str) -> bytes:

@@ -39,10 +39,10 @@ from ds2fast.embedding.header import (
     header_size,
     key_digest,
 )
-from ds2fast.embedding.lock import WriterLock
 from ds2fast.embedding.records import WAS_CUT, RecordFile, check_batch, make_records
 from ds2fast.errors import InputError, InputFileError, OutputError
 from ds2fast.io.atomic import TEMPORARY_NAME, atomic_file
+from ds2fast.io.lock import WriterLock
 from ds2fast.results import BoolArray, FloatArray, IntArray
 
 _NO_SLOT = -1

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ds2fast.errors import OutputError
 from ds2fast.io.atomic import TEMPORARY_NAME
+from ds2fast.io.place import is_same_file
 
 MANIFEST = "manifest.json"
 OUTPUT_FILES = ("selected.jsonl", "scores.parquet", MANIFEST, "report.html")
@@ -91,12 +92,11 @@ def check_replaceable(
 
 
 def _refuse_source(file: Path, source: str | os.PathLike[str] | None) -> None:
-    with suppress(OSError):  # one of the two is not there: then they are not the same
-        if source is not None and file.samefile(source):
-            raise OutputError(
-                f"output directory: the input {os.fspath(source)} is the file {file}, which the "
-                "results would replace; name another directory"
-            )
+    if source is not None and is_same_file(file, source):
+        raise OutputError(
+            f"output directory: the input {os.fspath(source)} is the file {file}, which the "
+            "results would replace; name another directory"
+        )
 
 
 def _check_ours(directory: Path, present: list[str], overwrite: bool) -> None:

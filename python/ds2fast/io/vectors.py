@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import numpy.typing as npt
 
 from ds2fast.errors import InputFileError, OutputError
 from ds2fast.io.atomic import atomic_file
+from ds2fast.io.place import check_place
 from ds2fast.results import FloatArray
 
 _MAGIC = np.lib.format.MAGIC_PREFIX
@@ -45,24 +44,16 @@ def check_vectors_output(
     >>> check_vectors_output("vectors.npy").name
     'vectors.npy'
     """
-    target = Path(path)
+    target = check_place(path, source=source)
     try:
         if target.exists():
-            _refuse_present(target, overwrite, source)
-        if not target.parent.is_dir():
-            raise OutputError(f"output: expected a folder at {target.parent}, got none")
-        with tempfile.TemporaryFile(dir=target.parent):
-            return target
+            _refuse_present(target, overwrite)
     except OSError as error:
         raise OutputError(f"output: cannot write {target}: {error.strerror or error}") from error
+    return target
 
 
-def _refuse_present(target: Path, overwrite: bool, source: str | os.PathLike[str] | None) -> None:
-    if target.is_dir():
-        raise OutputError(f"output: expected a file to write, got the directory {target}")
-    with suppress(FileNotFoundError):  # an input that is missing is told by whoever reads it
-        if source is not None and target.samefile(source):
-            raise OutputError(f"output: the input {target} would be replaced; name another file")
+def _refuse_present(target: Path, overwrite: bool) -> None:
     with target.open("rb") as file:
         is_ours = file.read(len(_MAGIC)) == _MAGIC
     if not is_ours:

@@ -18,10 +18,13 @@ class WriterLock:
     ----------
     path : Path
         The lock's file; its folder must exist.
+    work : str
+        What a run does that holds the lock, for the message to another.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, work: str = "writing") -> None:
         self._path = path
+        self._work = work
         self._descriptor: int | None = None
         self._owner = 0
 
@@ -33,7 +36,7 @@ class WriterLock:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.release()
-            return "another run is writing there"
+            return f"another run is {self._work} there"
         except OSError as error:
             self.release()
             return f"{self._path} cannot be locked ({error.strerror or error})"
