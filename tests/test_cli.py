@@ -328,6 +328,25 @@ def test_trust_0_selects_by_the_scores_as_given(tmp_path: Path) -> None:
     assert table["rank_key"] != table["given_score"]
 
 
+def test_too_many_unrated_rows_are_refused_unless_allowed(tmp_path: Path) -> None:
+    write_rated(tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "pool.jsonl").read_text().splitlines()]
+    for row in rows[:225]:
+        row["score"] = None
+    (tmp_path / "pool.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    arguments = (tmp_path / "pool.jsonl", "--embeddings", tmp_path / "rows.npy", "-q")
+    result = run("select", *arguments, "-n", 100, "-o", tmp_path / "out")
+    message = error_of(result, 2)
+    assert "max_unrated: expected at most 0.2 of the rows unrated" in message
+    assert "got 225 of 900, 0.25;" in message
+    assert "--max-unrated" in message
+    assert not (tmp_path / "out").exists()
+    manifest = select_rated(tmp_path, "--max-unrated", 0.25)
+    assert manifest["settings"]["max_unrated"] == 0.25
+    assert manifest["input"]["unrated"] == 225
+    assert run("diagnose", *arguments).exit_code == 0
+
+
 def test_bands_are_printed_where_they_are_asked_for(tmp_path: Path) -> None:
     write_rated(tmp_path)
     arguments = (tmp_path / "pool.jsonl", "--embeddings", tmp_path / "rows.npy", "-q", "--json")
@@ -357,6 +376,7 @@ WRONG_ARGUMENTS = [
     (("-n", 1, "--num-levels", 1), "num_levels: expected 2"),
     (("-n", 1, "--seed", -1), "seed: expected"),
     (("-n", 1, "--trust", 1.5), "trust: expected 0 to 1"),
+    (("-n", 1, "--max-unrated", 1.5), "max_unrated: expected 0 to 1"),
     (("-n", 1, "--preset", "paper", "--solver", "em"), "solver: expected 'moments'"),
     (("-n", 1, "--preset", "paper", "--method", "posterior"), "method: expected 'simifeat'"),
     (("-n", 1, "--threads", 0), "threads: expected"),

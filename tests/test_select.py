@@ -378,7 +378,9 @@ def test_few_rated_rows_are_warned_of() -> None:
     rows, scores = make_pool()
     scores = np.where(np.arange(len(scores)) % 20 == 0, scores, -1)
     with pytest.warns(WeakEvidenceWarning):
-        selection = ds2fast.select(scores=scores, embeddings=rows, n=5, num_levels=NUM_LEVELS)
+        selection = ds2fast.select(
+            scores=scores, embeddings=rows, n=5, num_levels=NUM_LEVELS, max_unrated=1.0
+        )
     # 1 row in 20 is rated, so of 64 neighbours some 3 do.
     assert any("rated neighbours tell of a row" in warning for warning in selection.warnings)
 
@@ -401,6 +403,66 @@ def test_rows_without_text_are_never_selected() -> None:
     assert not empty[selection.indices].any()
     assert (selection.curated_scores[empty] == -1).all()
     assert f"{empty.sum()} empty texts" in str(selection)
+
+
+def with_unrated(count: int) -> tuple[FloatArray, IntArray]:
+    """600 rows of which the first `count` have no score."""
+    rows, scores = make_pool()
+    return rows, np.where(np.arange(600) < count, -1, np.maximum(scores, 0))
+
+
+# Shares of 600 rows: 120 are 0.2, 174 are 0.29 (though 0.29 · 600 is below 174 in floats).
+@pytest.mark.parametrize(
+    ("most", "share"), [(120, {}), (174, {"max_unrated": 0.29}), (0, {"max_unrated": 0})]
+)
+def test_a_pool_with_too_many_unrated_rows_is_refused(most: int, share: dict[str, float]) -> None:
+    rows, scores = with_unrated(most)
+    given: dict[str, Any] = {"embeddings": rows, "n": 5, "num_levels": NUM_LEVELS} | share
+    assert len(ds2fast.select(scores=scores, **given).indices) == 5
+    _, scores = with_unrated(most + 1)
+    allowed = share.get("max_unrated", 0.2)
+    seen: list[str] = []
+    with pytest.raises(
+        ds2fast.InputError,
+        match=rf"^max_unrated: expected at most {allowed} of the rows .*, got {most + 1} of 600, "
+        r".*rate the rest, or pass max_unrated= \(--max-unrated\) up to 1\.0$",
+    ):
+        ds2fast.select(scores=scores, **given, progress=lambda *now: seen.append(now[0]))
+    assert seen == []  # before the graph
+    more = ds2fast.select(scores=scores, **(given | {"max_unrated": 1.0}))
+    assert more.settings["max_unrated"] == 1.0
+    assert (more.given_scores[more.indices] >= 0).all()
+
+
+def test_unrated_rows_are_told_before_the_number_that_is_too_large() -> None:
+    rows, scores = with_unrated(300)
+    with pytest.raises(ds2fast.InputError, match=r"^max_unrated: .* got 300 of 600, 0\.5"):
+        ds2fast.select(scores=scores, embeddings=rows, n=400, num_levels=NUM_LEVELS)
+
+
+def test_rows_without_text_count_as_unrated() -> None:
+    rows, scores = with_unrated(100)
+    data = [{"text": f"row {i}" if i < 579 else " ", "score": int(s)} for i, s in enumerate(scores)]
+    pool = ds2fast.read(data, num_levels=NUM_LEVELS)
+    assert pool.num_unrated == 100  # and 21 have no text
+    with pytest.raises(ds2fast.InputError, match=r"^max_unrated: .* got 121 of 600, "):
+        ds2fast.select(pool, embeddings=rows, n=5)
+    assert len(ds2fast.select(pool, embeddings=rows, n=5, max_unrated=0.21).indices) == 5
+
+
+def test_a_row_that_one_of_the_raters_rated_is_rated() -> None:
+    rows, scores = with_unrated(300)
+    both = np.stack([scores, np.where(scores < 0, 2, -1)], axis=1)
+    both[300:420, 1] = both[300:420, 0]  # some rows in common
+    both[:100] = -1
+    selection = ds2fast.select(scores=both, embeddings=rows, n=5, num_levels=NUM_LEVELS)
+    assert (selection.given_scores < 0).sum() == 100
+
+
+def test_diagnose_takes_any_share_of_unrated_rows() -> None:
+    rows, scores = with_unrated(300)
+    diagnosis = ds2fast.diagnose(scores=scores, embeddings=rows, num_levels=NUM_LEVELS)
+    assert (diagnosis.given_scores < 0).sum() == 300
 
 
 def test_scores_beside_a_pool_are_used(tmp_path: Path) -> None:
@@ -456,6 +518,9 @@ ROWS, SCORES = make_pool()
         ({"n": 5, "preset": "fast"}, r"preset: expected None or 'paper', got 'fast'"),
         ({"n": 5, "preset": "paper", "k": 5}, r"k: expected 10 with preset='paper', got 5"),
         ({"n": 5, "min_confidence": 1.5}, r"min_confidence: expected 0 to 1, got 1.5"),
+        ({"n": 5, "max_unrated": 1.5}, r"max_unrated: expected 0 to 1, got 1.5"),
+        ({"n": 5, "max_unrated": -0.1}, r"max_unrated: expected 0 to 1, got -0.1"),
+        ({"n": 5, "max_unrated": float("nan")}, r"max_unrated: expected 0 to 1, got nan"),
         ({"n": 5, "seed": -1}, r"seed: expected at least 0, got -1"),
         ({"n": 5, "threads": 0}, r"threads: expected 1 to 1024, got 0"),
         ({"n": 5, "num_levels": 3}, r"scores: .*"),
@@ -495,6 +560,7 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> Non
             {"n": 5, "graph": ROWS, "embeddings": None},
             r"graph: expected a KnnGraph, got ndarray",
         ),
+        ({"n": 5, "max_unrated": "all"}, r"max_unrated: expected a number, got 'all'"),
         ({"n": 5, "progress": 3}, r"progress: expected None, a bool or a callable"),
     ],
 )
@@ -524,7 +590,7 @@ def test_a_graph_must_be_as_wide_as_k_and_alone() -> None:
 def test_stages_that_do_not_fit_the_scores_are_refused() -> None:
     selection = ds2fast.select(scores=SCORES, embeddings=ROWS, n=5, num_levels=NUM_LEVELS)
     fewer = SCORES.copy()
-    fewer[:300] = -1
+    fewer[:60] = -1
     with pytest.raises(ds2fast.InputError, match=r"curation: .* differs in which rows are unrated"):
         ds2fast.select(
             scores=fewer, embeddings=ROWS, curation=selection.curation, n=5, num_levels=6

@@ -38,10 +38,12 @@ from ds2fast.results import (
 from ds2fast.selection import dual_sort
 from ds2fast.settings import (
     DEFAULT_GATE,
+    DEFAULT_MAX_UNRATED,
     PAPER_K,
     Settings,
     check_amount,
     check_settings,
+    check_unrated,
     resolve_amount,
 )
 from ds2fast.sharing import VOTERS
@@ -77,6 +79,7 @@ def select(
     method: str | None = None,
     min_confidence: float | None = None,
     trust: float | None = None,
+    max_unrated: float = DEFAULT_MAX_UNRATED,
     seed: int = 0,
     threads: int | None = None,
     cache_dir: CacheDir = None,
@@ -133,6 +136,9 @@ def select(
         Share, 0 to 1, of the way from the given scores to the curated ones that the ranking goes.
         None follows the verdict: 1 where `verified` or `plausible`, ½ where `weak`, 0 where
         `unreliable`; 0 ranks by the scores as given.
+    max_unrated : float
+        Share of the rows, 0 to 1, that may be unrated (rows without text are); with more the pool
+        is refused. 1 takes any.
     seed, threads, cache_dir, progress
         As in the stages.
 
@@ -168,6 +174,7 @@ def select(
         method=method,
         min_confidence=min_confidence,
         trust=trust,
+        max_unrated=max_unrated,
         num_levels=num_levels,
         edges=edges,
         seed=seed,
@@ -184,6 +191,7 @@ def select(
         given = read_intake(
             data, text, scores, embeddings, graph, settings, clock, repeats=repeats, gold=gold
         )
+        check_unrated(settings.max_unrated, given.num_rated, len(given.scores))
         count = resolve_amount(n, fraction, given.num_rated)
         check_given_stages(transition, curation, given)
         if transition is None and curation is None:
@@ -224,7 +232,13 @@ def select(
         encoder=given.encoder,
         timings=MappingProxyType(clock.timings),
         settings=_settings_record(
-            settings, given, preset, n=count, method=curation.method, rounds=curation.rounds
+            settings,
+            given,
+            preset,
+            n=count,
+            method=curation.method,
+            rounds=curation.rounds,
+            max_unrated=settings.max_unrated,
         ),
         warnings=warn_of(verdict, trust, asked=settings.trust is not None),
         given_keys=given_keys,

@@ -26,6 +26,7 @@ from ds2fast.transition import DEFAULT_SOLVER, SOLVERS
 PAPER_K = 10
 PAPER_SOLVER, PAPER_METHOD = "moments", "simifeat"
 DEFAULT_GATE = PrecisionGate()
+DEFAULT_MAX_UNRATED = 0.2
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Settings:
     method: str
     min_confidence: float
     trust: float | None
+    max_unrated: float
     bootstrap: int
     num_levels: int | None
     edges: DoubleArray | None
@@ -73,6 +75,7 @@ def check_settings(
     method: str | None = None,
     min_confidence: float | None = None,
     trust: float | None = None,
+    max_unrated: float = DEFAULT_MAX_UNRATED,
     bootstrap: int = 0,
     num_levels: int | None = None,
     edges: npt.ArrayLike | None = None,
@@ -109,6 +112,7 @@ def check_settings(
         method=method_name,
         min_confidence=confidence,
         trust=_check_trust(preset, trust),
+        max_unrated=_check_max_unrated(max_unrated),
         bootstrap=check_resamples(bootstrap),
         num_levels=num_levels,
         edges=None if edges is None else check_edges(edges, num_levels),
@@ -149,6 +153,13 @@ def _check_trust(preset: str | None, trust: float | None) -> float | None:
     return number
 
 
+def _check_max_unrated(share: float) -> float:
+    number = as_number(share, "max_unrated")
+    if not 0.0 <= number <= 1.0:
+        raise InputError(f"max_unrated: expected 0 to 1, got {share!r}")
+    return number
+
+
 def check_amount(n: int | None, fraction: float | None) -> None:
     """Refuse anything but just one of the two, n ≥ 1 or a share in (0, 1]."""
     if (n is None) == (fraction is None):
@@ -158,6 +169,18 @@ def check_amount(n: int | None, fraction: float | None) -> None:
         as_count(n, "n")
     elif fraction is not None:
         as_share(fraction, "fraction")
+
+
+def check_unrated(max_unrated: float, num_rated: int, num_rows: int) -> None:
+    """Refuse a pool of which a larger share than `max_unrated` has no score."""
+    unrated = num_rows - num_rated
+    share = unrated / num_rows  # not max_unrated·N: 29 of 100 rows are a share of just 0.29
+    if share > max_unrated:
+        raise InputError(
+            f"max_unrated: expected at most {max_unrated:g} of the rows unrated (without a score "
+            f"or text), got {unrated} of {num_rows}, {share:g}; they are never selected: rate "
+            "the rest, or pass max_unrated= (--max-unrated) up to 1.0"
+        )
 
 
 def resolve_amount(n: int | None, fraction: float | None, num_rated: int) -> int:

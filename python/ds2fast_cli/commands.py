@@ -57,6 +57,10 @@ def program() -> None:
     "verdict: 1, 0.5 where weak, 0 where unreliable]",
 )
 @click.option(
+    "--max-unrated", type=float, default=0.2, show_default=True,
+    help="Share of the rows that may be without a score, 0 to 1; with more nothing is selected.",
+)  # fmt: skip
+@click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of what is drawn at random."
 )
 @given.pool_options
@@ -69,6 +73,7 @@ def select(
     method: str | None,
     min_confidence: float | None,
     trust: float | None,
+    max_unrated: float,
     seed: int,
     **options: Any,
 ) -> None:
@@ -80,7 +85,7 @@ def select(
     given.check_together(click.get_current_context())
     from ds2fast_cli.jobs import PoolOptions, SelectOptions, run_select
 
-    chosen = SelectOptions(n, fraction, method, min_confidence, trust, seed)
+    chosen = SelectOptions(n, fraction, method, min_confidence, trust, max_unrated, seed)
     run_select(PoolOptions(**options), chosen, output, overwrite=overwrite)
 
 

@@ -105,6 +105,7 @@ class SelectOptions:
     method: str | None
     min_confidence: float | None
     trust: float | None
+    max_unrated: float
     seed: int
 
 
