@@ -17,9 +17,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test reads or writes the user's cache folder, nor finds what an earlier run kept."""
+    """No test reads or writes the user's folders, nor finds what an earlier run kept."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DS2FAST_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("DS2FAST_RATINGS_DIR", str(tmp_path_factory.mktemp("ratings")))
+        for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_VERSION"):
+            patch.delenv(name, raising=False)
         yield
 
 

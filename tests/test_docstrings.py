@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import ds2fast
+from rating_process import rating_server
 
 
 def _examples() -> Iterator[doctest.DocTest]:
@@ -29,6 +30,10 @@ def _needs_encoder(test: doctest.DocTest) -> bool:
     return any("encoder_dir" in example.source for example in test.examples)
 
 
+def _needs_server(test: doctest.DocTest) -> bool:
+    return any("base_url=server" in example.source for example in test.examples)
+
+
 def _run(test: doctest.DocTest, **given: Any) -> None:
     test.globs.update(given)
     report: list[str] = []
@@ -38,11 +43,25 @@ def _run(test: doctest.DocTest, **given: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", sorted(name for name, test in EXAMPLES.items() if not _needs_encoder(test))
+    "name",
+    sorted(
+        name
+        for name, test in EXAMPLES.items()
+        if not _needs_encoder(test) and not _needs_server(test)
+    ),
 )
 def test_example(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # what an example writes
     _run(EXAMPLES[name])
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name, test in EXAMPLES.items() if _needs_server(test))
+)
+def test_example_with_a_server(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DS2FAST_RATINGS_DIR", str(tmp_path / "ratings"))
+    with rating_server() as server:
+        _run(EXAMPLES[name], server=server.base_url)
 
 
 @pytest.mark.encoder

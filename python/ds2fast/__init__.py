@@ -22,6 +22,15 @@ from ds2fast.outcome import Diagnosis, Selection
 from ds2fast.panel import RaterPanel, rate_raters
 from ds2fast.pipeline import diagnose, select
 from ds2fast.pool import Pool
+from ds2fast.rating import (
+    MissingExtraError,
+    RatingAlarm,
+    RatingEstimate,
+    Ratings,
+    ServerError,
+    estimate_rating,
+    rate,
+)
 from ds2fast.results import (
     Clusterability,
     Curation,
@@ -45,12 +54,17 @@ __all__ = [
     "InputFileError",
     "InputTypeError",
     "KnnGraph",
+    "MissingExtraError",
     "ModelNotFoundError",
     "OutputError",
     "Pool",
     "PrecisionGate",
     "RaterPanel",
+    "RatingAlarm",
+    "RatingEstimate",
+    "Ratings",
     "Selection",
+    "ServerError",
     "TransitionEstimate",
     "Verdict",
     "WeakEvidenceWarning",
@@ -61,9 +75,11 @@ __all__ = [
     "distill",
     "dual_sort",
     "embed",
+    "estimate_rating",
     "estimate_transition_matrix",
     "knn_graph",
     "long_tail_scores",
+    "rate",
     "rate_raters",
     "read",
     "select",

@@ -48,14 +48,23 @@ class Reporter:
         """Pass a reporter through, or make one: the pipeline's stages share its reporter."""
         return progress if isinstance(progress, Reporter) else cls(progress)
 
-    def update(self, stage: str, done: int, total: int, *, unit: str = "it") -> None:
-        """Report that `done` of `total` units of `stage` are finished."""
+    def update(
+        self, stage: str, done: int, total: int, *, unit: str = "it", detail: str = ""
+    ) -> None:
+        """Report that `done` of `total` units of `stage` are finished; `detail` ends the bar."""
         if self._is_too_soon(stage, done >= total):
             return
         if self._callback is not None:
             self._callback(stage, done, total)
         elif self._shows_bar:
-            self._draw(stage, done, total, unit)
+            self._draw(stage, done, total, unit, detail)
+
+    def say(self, words: str) -> None:
+        """Tell a line above the bar, where bars are shown."""
+        if self._shows_bar:
+            from tqdm import tqdm
+
+            tqdm.write(words, file=sys.stderr)
 
     def _is_too_soon(self, stage: str, is_end: bool) -> bool:
         """Whether this stage reported just before, and goes on."""
@@ -83,7 +92,7 @@ class Reporter:
         finally:
             self.close()
 
-    def _draw(self, stage: str, done: int, total: int, unit: str) -> None:
+    def _draw(self, stage: str, done: int, total: int, unit: str, detail: str = "") -> None:
         if stage == self._finished and done >= total:
             return  # the end was shown already
         self._finished = None
@@ -91,6 +100,8 @@ class Reporter:
             self.close()
             self._bar = self._new_bar(stage, total, unit)
             self._stage = stage
+        if detail:
+            self._bar.set_postfix_str(detail, refresh=False)
         self._bar.update(done - self._bar.n)
         if done >= total:
             self.close()

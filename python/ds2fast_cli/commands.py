@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ds2fast_cli import options as given
+from ds2fast_cli import rate as rating
 from ds2fast_cli.audit import audit
 from ds2fast_cli.exits import EXIT_CODES, reported_errors
 
@@ -63,6 +64,16 @@ def program() -> None:
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of what is drawn at random."
 )
+@click.option(
+    "--rate-with", "models", multiple=True, metavar="MODEL",
+    help="Have MODEL rate DATA first, and write rated.jsonl too; `ds2fast rate` has more options.",
+)  # fmt: skip
+@rating.BASE_URL
+@rating.API_KEY_FILE
+@rating.CONCURRENCY
+@rating.MAX_COST
+@rating.PRICE
+@rating.KEEP_GOING
 @given.pool_options
 def select(
     *,
@@ -75,6 +86,13 @@ def select(
     trust: float | None,
     max_unrated: float,
     seed: int,
+    models: tuple[str, ...],
+    base_url: str | None,
+    api_key_file: Path | None,
+    concurrency: int,
+    max_cost: float | None,
+    price: tuple[float, float] | None,
+    keep_going: bool,
     **options: Any,
 ) -> None:
     """Select the best rows of DATA (.jsonl, .json, .parquet; .gz) into a directory.
@@ -86,7 +104,25 @@ def select(
     from ds2fast_cli.jobs import PoolOptions, SelectOptions, run_select
 
     chosen = SelectOptions(n, fraction, method, min_confidence, trust, max_unrated, seed)
-    run_select(PoolOptions(**options), chosen, output, overwrite=overwrite)
+    pool = PoolOptions(**options)
+    if not models:
+        run_select(pool, chosen, output, overwrite=overwrite)
+        return
+    from ds2fast_cli.rate_jobs import RateOptions, run_rate_and_select
+
+    asked = RateOptions(
+        pool.data,
+        models,
+        base_url,
+        api_key_file,
+        text=pool.text,
+        max_cost=max_cost,
+        price=price,
+        keep_going=keep_going,
+        concurrency=concurrency,
+        quiet=pool.quiet,
+    )
+    run_rate_and_select(asked, pool, chosen, output, overwrite=overwrite)
 
 
 @program.command(short_help="Is the judge any good? T, and how often neighbours agree.")
@@ -239,3 +275,4 @@ def bench(num_rows: int, dimensions: int, threads: int | None, as_json: bool) ->
 
 
 program.add_command(audit)
+program.add_command(rating.rate)

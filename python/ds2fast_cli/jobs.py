@@ -114,19 +114,40 @@ def run_select(
     options: PoolOptions, chosen: SelectOptions, output: Path, *, overwrite: bool
 ) -> None:
     """Select into `output`; all that can be checked without the data is checked before."""
+    check_select(options, chosen, output, overwrite=overwrite)
+    embeddings, origin = load_embeddings(options)
+    pool = _read_pool(options, origin)
+    select_pool(options, chosen, output, pool, embeddings, overwrite=overwrite)
+
+
+def check_select(
+    options: PoolOptions, chosen: SelectOptions, output: Path, *, overwrite: bool
+) -> None:
+    """Refuse what can be refused without the data."""
     check_arguments(
         num_levels=options.num_levels, edges=options.edges, **vars(chosen), **options.arguments()
     )
     check_output_dir(output, overwrite=overwrite, source=options.data)
-    embeddings, origin = _load_embeddings(options)
-    pool = _read_pool(options, origin)
+
+
+def select_pool(
+    options: PoolOptions,
+    chosen: SelectOptions,
+    output: Path,
+    pool: Pool,
+    embeddings: RowArray | None,
+    *,
+    overwrite: bool,
+    ratings: dict[str, Any] | None = None,
+) -> None:
+    """Select out of a pool that was read; `ratings` beside it come before the options'."""
     with _weak_evidence_told_once():
         selection = ds2fast.select(
             pool,
             embeddings=embeddings,
             **vars(chosen),
             **options.arguments(),
-            **options.ratings(pool),
+            **(options.ratings(pool) if ratings is None else ratings),
             progress=_progress(options),
         )
     selection.save(output, overwrite=overwrite)
@@ -148,7 +169,7 @@ def run_diagnose(options: PoolOptions, bootstrap: int = 0) -> None:
         **options.arguments(),
         selects=False,
     )
-    embeddings, origin = _load_embeddings(options)
+    embeddings, origin = load_embeddings(options)
     pool = _read_pool(options, origin)
     with _weak_evidence_told_once():
         diagnosis = ds2fast.diagnose(
@@ -233,7 +254,7 @@ def diagnosis_record(diagnosis: Diagnosis, pool: Pool) -> dict[str, Any]:
     }
 
 
-def _load_embeddings(options: PoolOptions) -> tuple[RowArray | None, Origin | None]:
+def load_embeddings(options: PoolOptions) -> tuple[RowArray | None, Origin | None]:
     """The vectors that were given, and what is known of them."""
     path = options.embeddings
     if path is None:

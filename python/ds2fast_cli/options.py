@@ -133,6 +133,9 @@ _OF_THE_ENCODER = (
     "model", "precision", "gate_cosine", "gate_overlap", "long_text", "cache_dir", "no_cache",
 )  # fmt: skip
 
+_OF_GIVEN_SCORES = ("scores", "num_levels", "edges", "repeats")
+_OF_RATING = ("base_url", "api_key_file", "concurrency", "max_cost", "price", "keep_going")
+
 
 def pool_options(command: Command) -> Command:
     """What is read, and how it is embedded and judged."""
@@ -148,6 +151,10 @@ def check_together(context: click.Context) -> None:
         _refuse(given, _OF_THE_ENCODER, "--embeddings: no encoder runs")
     if "cache_dir" in given:
         _refuse(given, ("no_cache",), "--cache-dir: it names where to keep what is not kept")
+    if "models" in context.params and "data" in context.params:  # of `select`
+        rated = bool(context.params["models"])
+        useless = _OF_GIVEN_SCORES if rated else _OF_RATING
+        _refuse(given, useless, "--rate-with" if rated else "scores that are given: no --rate-with")
     if context.params.get("precision", "auto") != "auto":
         _refuse(given, ("gate_cosine", "gate_overlap"), "a --precision that is not auto")
 

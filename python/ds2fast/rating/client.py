@@ -1,0 +1,198 @@
+"""One request to a model through the `openai` client, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from ds2fast.errors import Ds2fastError
+from ds2fast.rating.completion import error_message, quote, read_completion
+from ds2fast.rating.endpoint import Endpoint
+from ds2fast.rating.outcome import Answer, Kind, Trouble
+from ds2fast.rating.request import RequestForm
+
+if TYPE_CHECKING:
+    from openai import APIConnectionError, APIStatusError, AsyncOpenAI
+
+CONNECT_SECONDS = 10.0
+_BUSY = {429, 503, 529}
+_NEVER = {401: "the key was refused", 404: "there is no such model or address"}
+_OUT_OF_MONEY = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
+_OF_THE_REQUEST = {400, 413, 422}
+_NOT_CONNECTED = {"ConnectError", "ConnectTimeout"}  # names: httpx or httpx2, by openai's version
+
+
+class MissingExtraError(Ds2fastError, ImportError):
+    """An optional package is not installed; the message says which extra brings it."""
+
+
+class ChatClient:
+    """Asks one model; it remembers which options the server takes.
+
+    Parameters
+    ----------
+    endpoint : Endpoint
+        Where it answers.
+    model : str
+        Its name there.
+    form : RequestForm
+        Options to begin with.
+    schema : mapping or None
+        JSON schema of the reply.
+    timeout : float
+        Seconds that a request may take.
+
+    Attributes
+    ----------
+    form : RequestForm
+        Options in use.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        model: str,
+        form: RequestForm,
+        *,
+        schema: Mapping[str, Any] | None,
+        timeout: float,
+    ) -> None:
+        self.form = form
+        self._endpoint = endpoint
+        self._model = model
+        self._schema = schema
+        self._timeout = timeout
+        self._client = _open(endpoint, model, timeout)
+
+    async def ask(self, messages: Sequence[Mapping[str, str]]) -> Answer | Trouble:
+        """Send one request; whatever comes back is an outcome, never an exception."""
+        import openai
+
+        form, quoted = self.form, self._quoted
+        try:
+            # The client's own time-out is for each read: a server that trickles would never end.
+            async with asyncio.timeout(self._timeout):
+                response = await self._client.chat.completions.with_raw_response.create(
+                    model=self._model,
+                    # The overloads know typed messages only; ours are of the two plain kinds.
+                    messages=list(messages),  # type: ignore[arg-type]
+                    **form.options(self._schema),
+                )
+            return read_completion(response.http_response.content, self._endpoint.redact)
+        except openai.APITimeoutError as error:
+            return self._unconnected(error) or _timed_out()
+        except TimeoutError:
+            return _timed_out()
+        except openai.APIStatusError as error:
+            return self._of_status(error, form)
+        except openai.APIConnectionError as error:
+            broken = Trouble(
+                Kind.BROKEN, f"the connection broke: {quoted(error.__cause__ or error)}"
+            )
+            return self._unconnected(error) or broken
+        except openai.OpenAIError as error:
+            return Trouble(Kind.BROKEN, f"no usable answer: {quoted(error)}")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    def _of_status(self, error: APIStatusError, form: RequestForm) -> Trouble:
+        status, message = error.status_code, error_message(error.body or error.message)
+        words = f"the server answered {status}: {self._quoted(message)}"
+        if status in _NEVER:
+            return Trouble(Kind.FATAL, f"{_NEVER[status]}: {words}")
+        if error.code in _OUT_OF_MONEY:
+            return Trouble(Kind.FATAL, f"the account has no credit: {words}")
+        if status in _BUSY:
+            return Trouble(Kind.BUSY, words, _retry_after(error.response.headers))
+        if status >= 500 or status in {408, 409, 425}:
+            return Trouble(Kind.BROKEN, words, _retry_after(error.response.headers))
+        if status in _OF_THE_REQUEST:
+            return self._of_form(f"{error.param or ''} {message}", form, words)
+        return Trouble(Kind.REFUSED, words)
+
+    def _of_form(self, message: str, form: RequestForm, words: str) -> Trouble:
+        """A request of this form was refused: perhaps the server lacks one of its options."""
+        if form.is_refused_logprobs(message):
+            return Trouble(Kind.FATAL, f"logprobs: the server gives none: {words}")
+        other = form.without(message)
+        if other is None:
+            return Trouble(Kind.REFUSED, words)
+        if self.form == form:  # another request may have found it out before
+            self.form = other
+        return Trouble(Kind.REFORMED, words)
+
+    def _unconnected(self, error: APIConnectionError) -> Trouble | None:
+        cause = error.__cause__
+        if type(cause).__name__ not in _NOT_CONNECTED:
+            return None
+        return Trouble(Kind.UNREACHABLE, f"no connection: {self._quoted(str(cause) or error)}")
+
+    def _quoted(self, message: object) -> str:
+        """A server's message in one line; redacted before it is cut, which might halve a secret."""
+        return quote(self._endpoint.redact(str(message)))
+
+
+def check_extra() -> None:
+    """Refuse to begin without the packages of the extra `rate`.
+
+    Raises
+    ------
+    MissingExtraError
+        One is not installed.
+    """
+    for name in ("openai", "json_repair"):
+        if find_spec(name) is None:
+            raise MissingExtraError(f"rating needs the package {name}: pip install 'ds2fast[rate]'")
+
+
+def _open(endpoint: Endpoint, model: str, timeout: float) -> AsyncOpenAI:
+    from openai import AsyncAzureOpenAI, AsyncOpenAI, Timeout
+
+    limits = Timeout(timeout, connect=min(CONNECT_SECONDS, timeout))
+    # Tries are ours: they are counted, paced together, and bounded.
+    if endpoint.azure_version is not None:
+        return AsyncAzureOpenAI(
+            azure_endpoint=endpoint.base_url,
+            azure_deployment=model,
+            api_version=endpoint.azure_version,
+            api_key=endpoint.api_key,
+            timeout=limits,
+            max_retries=0,
+        )
+    return AsyncOpenAI(
+        base_url=endpoint.base_url, api_key=endpoint.api_key, timeout=limits, max_retries=0
+    )
+
+
+def _timed_out() -> Trouble:
+    return Trouble(Kind.TIMEOUT, "no answer within the time-out")
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a server asks to wait: in milliseconds, seconds or as a date."""
+    seconds = _number(headers.get("retry-after-ms"))
+    if seconds is not None:
+        return seconds / 1000
+    words = headers.get("retry-after")
+    seconds = _number(words)
+    if seconds is not None or words is None:
+        return seconds
+    try:
+        return max(0.0, parsedate_to_datetime(words).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
+
+
+def _number(words: str | None) -> float | None:
+    try:
+        number = float(words or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None

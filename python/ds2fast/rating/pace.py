@@ -1,0 +1,100 @@
+"""How many requests may be in flight: more while the server keeps up, fewer when it objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from statistics import median
+
+START = 8
+SMALLEST_STEP = 8
+"""Outcomes that a step is judged by, at least."""
+
+SLOWDOWN = 4.0
+"""Requests that take this many times as long as the quickest stand in a queue for most of it."""
+
+FEW_REFUSED, MANY_REFUSED = 0.02, 0.10
+"""Shares of a step: up to the one the number grows, above the other it shrinks."""
+
+
+@dataclass
+class Pace:
+    """Adapts the number of requests in flight; times are seconds of one clock.
+
+    It is judged in steps of as many outcomes as may be in flight. It doubles with each step until
+    the server first objects, and grows by an eighth a step from then on. Where more than a tenth
+    of a step is refused, it shrinks by that share, at most by half. Where the median request takes
+    more than four times as long as the quickest, it shrinks in that proportion: what is above waits
+    in the server's queue, where it gains nothing and may time out. A single slow or refused request
+    changes nothing.
+
+    Attributes
+    ----------
+    ceiling : int
+        The most that may be in flight.
+    limit : int
+        How many may be now.
+    """
+
+    ceiling: int
+    limit: int = field(init=False)
+    _resumes_at: float = field(init=False, default=0.0)
+    _step_began: float = field(init=False, default=float("-inf"))
+    _has_objected: bool = field(init=False, default=False)
+    _quickest: float = field(init=False, default=float("inf"))
+    _latencies: list[float] = field(init=False, default_factory=list)
+    _refused: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        self.limit = min(START, self.ceiling)
+
+    def wait(self, now: float) -> float:
+        """Seconds until the server may be asked again."""
+        return max(0.0, self._resumes_at - now)
+
+    def pause(self, until: float) -> None:
+        """The server asks not to be asked before."""
+        self._resumes_at = max(self._resumes_at, until)
+
+    def finished(self, sent: float, now: float, *, alone: bool = False) -> None:
+        """A request of `sent` was answered, or timed out; `alone`: none was beside it."""
+        if alone:
+            self._quickest = min(self._quickest, now - sent)
+        if sent >= self._step_began:  # what was sent before tells of another number
+            self._latencies.append(now - sent)
+            self._judge(now)
+
+    def refused(self, sent: float, now: float) -> None:
+        """A request of `sent` was refused for being one too many."""
+        if sent >= self._step_began:
+            self._refused += 1
+            self._judge(now)
+
+    def _judge(self, now: float) -> None:
+        total = len(self._latencies) + self._refused
+        if total < max(self.limit, SMALLEST_STEP):
+            return
+        limit = self._next_limit(self._refused / total)
+        if limit != self.limit:
+            self._step_began = now
+        self.limit = min(max(limit, 1), self.ceiling)
+        self._latencies.clear()
+        self._refused = 0
+
+    def _next_limit(self, refused: float) -> int:
+        slowdown = self._slowdown()
+        self._has_objected |= refused > FEW_REFUSED or slowdown > SLOWDOWN
+        if refused > MANY_REFUSED:
+            return int(self.limit * max(0.5, 1.0 - refused))
+        if slowdown > SLOWDOWN:
+            return int(self.limit * SLOWDOWN / slowdown)
+        if refused > FEW_REFUSED:
+            return self.limit
+        return self.limit + max(1, self.limit // 8) if self._has_objected else 2 * self.limit
+
+    def _slowdown(self) -> float:
+        """How many times as long as the quickest the median request of this step took."""
+        if not self._latencies:
+            return 1.0
+        latency = median(self._latencies)
+        self._quickest = min(self._quickest, latency)
+        return latency / self._quickest if self._quickest > 0 else 1.0
