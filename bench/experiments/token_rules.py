@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 from experiment_data import Figures, finish, parser_of, table
 
-from ds2fast.rating.token_rules import COSTS, PIECE, features_of, rule_tokens
+from ds2fast.rating.token_rules import COSTS, features_of, pieces, rule_tokens
 from ds2fast.results import DoubleArray
 
 Count = Callable[[str], int]
@@ -197,7 +197,7 @@ def fit_costs(texts: Sequence[str], counts: Sequence[Count]) -> dict[str, float]
 
 def count_features(text: str) -> Counter[str]:
     features: Counter[str] = Counter()
-    for piece in PIECE.findall(text):
+    for piece in pieces().findall(text):
         features.update(features_of(piece))
     return features
 

@@ -11,8 +11,11 @@ from ds2fast.errors import (
     InputError,
     InputFileError,
     InputTypeError,
+    MissingExtraError,
     ModelNotFoundError,
     OutputError,
+    RatingAlarm,
+    ServerError,
 )
 from ds2fast.evidence import WeakEvidenceWarning
 from ds2fast.graph import KnnGraph
@@ -22,15 +25,7 @@ from ds2fast.outcome import Diagnosis, Selection
 from ds2fast.panel import RaterPanel, rate_raters
 from ds2fast.pipeline import diagnose, select
 from ds2fast.pool import Pool
-from ds2fast.rating import (
-    MissingExtraError,
-    RatingAlarm,
-    RatingEstimate,
-    Ratings,
-    ServerError,
-    estimate_rating,
-    rate,
-)
+from ds2fast.rating import RatingEstimate, Ratings, estimate_rating, rate
 from ds2fast.results import (
     Clusterability,
     Curation,

@@ -1,4 +1,4 @@
-"""What ds2fast raises: a `ValueError`, `TypeError` or `FileNotFoundError`, or a subclass here."""
+"""What ds2fast raises: subclasses of Python's own errors, each with a message that says enough."""
 
 from __future__ import annotations
 
@@ -21,6 +21,18 @@ class InputFileError(Ds2fastError, FileNotFoundError):
 
 class ModelNotFoundError(Ds2fastError, FileNotFoundError):
     """An encoder that was not found: the message says what was looked for, where, what to do."""
+
+
+class RatingAlarm(Ds2fastError, RuntimeError):  # noqa: N818 (the word that users read)
+    """Replies that are worth no money; what came is kept, and the message says what may be done."""
+
+
+class ServerError(Ds2fastError, RuntimeError):
+    """A model's server cannot be used, or no longer; what came is kept."""
+
+
+class MissingExtraError(Ds2fastError, ImportError):
+    """An optional package is not installed; the message says which extra brings it."""
 
 
 class OutputError(Ds2fastError, ValueError):

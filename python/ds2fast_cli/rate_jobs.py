@@ -14,8 +14,8 @@ from ds2fast.embedding.encode import check_model
 from ds2fast.errors import InputError
 from ds2fast.io.source import check_file
 from ds2fast.pool import Pool
-from ds2fast.rating.client import check_extra
 from ds2fast.rating.endpoint import resolve_endpoint
+from ds2fast.rating.extra import check_extra
 from ds2fast.rating.prompt import DEFAULT_PROMPT, read_prompt
 from ds2fast.rating.rater import output_columns
 from ds2fast.rating.settings import check_rating

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ds2fast.errors import Ds2fastError
 from ds2fast.rating.levels import level_of
 from ds2fast.rating.store import StoredReply
 
@@ -21,10 +20,6 @@ FEWEST_REPEATS = 50
 
 SURE = 3.0
 """Standard errors by which a share must be too high for a run to be stopped before its end."""
-
-
-class RatingAlarm(Ds2fastError, RuntimeError):  # noqa: N818 (the word that users read)
-    """Replies that are worth no money; what came is kept, and the message says what may be done."""
 
 
 @dataclass

@@ -7,10 +7,8 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from ds2fast.errors import Ds2fastError
 from ds2fast.rating.completion import error_message, quote, read_completion
 from ds2fast.rating.endpoint import Endpoint
 from ds2fast.rating.outcome import Answer, Kind, Trouble
@@ -25,10 +23,6 @@ _NEVER = {401: "the key was refused", 404: "there is no such model or address"}
 _OUT_OF_MONEY = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
 _OF_THE_REQUEST = {400, 413, 422}
 _NOT_CONNECTED = {"ConnectError", "ConnectTimeout"}  # names: httpx or httpx2, by openai's version
-
-
-class MissingExtraError(Ds2fastError, ImportError):
-    """An optional package is not installed; the message says which extra brings it."""
 
 
 class ChatClient:
@@ -137,19 +131,6 @@ class ChatClient:
     def _quoted(self, message: object) -> str:
         """A server's message in one line; redacted before it is cut, which might halve a secret."""
         return quote(self._endpoint.redact(str(message)))
-
-
-def check_extra() -> None:
-    """Refuse to begin without the packages of the extra `rate`.
-
-    Raises
-    ------
-    MissingExtraError
-        One is not installed.
-    """
-    for name in ("openai", "json_repair"):
-        if find_spec(name) is None:
-            raise MissingExtraError(f"rating needs the package {name}: pip install 'ds2fast[rate]'")
 
 
 def _open(endpoint: Endpoint, model: str, timeout: float) -> AsyncOpenAI:

@@ -10,18 +10,9 @@ from types import MappingProxyType
 from typing import Any
 
 from ds2fast.progress import Progress, Reporter
-from ds2fast.rating.alarms import Alarms, RatingAlarm
-from ds2fast.rating.budget import Budget
-from ds2fast.rating.client import ChatClient, check_extra
-from ds2fast.rating.drive import drive
-from ds2fast.rating.gather import gather
-from ds2fast.rating.job import RatingJob, prepare_rating
-from ds2fast.rating.prices import Price
-from ds2fast.rating.queue import AttemptQueue
-from ds2fast.rating.rater import Rater
-from ds2fast.rating.request import RequestForm
-from ds2fast.rating.result import RaterScores, Ratings
-from ds2fast.rating.run import GRACE, Ending, RatingRun, ServerError, Watched
+from ds2fast.rating.extra import check_extra
+from ds2fast.rating.job import prepare_rating
+from ds2fast.rating.result import Ratings
 from ds2fast.rating.settings import (
     DEFAULT_CONCURRENCY,
     DEFAULT_REPLY_TOKENS,
@@ -31,10 +22,6 @@ from ds2fast.rating.settings import (
     RatingSettings,
     check_rating,
 )
-from ds2fast.rating.store import ReplyStore
-from ds2fast.rating.tally import Tally
-from ds2fast.rating.tasks import Replies, TaskPlan, plan_tasks
-from ds2fast.rating.words import describe_state
 
 
 def rate(
@@ -174,8 +161,10 @@ def rate(
         store=store,
         seed=seed,
     )
+    check_extra()
+    from ds2fast.rating.session import rate_with  # asyncio and all: `import ds2fast` is quick
+
     with Reporter.of(progress) as reporter:
-        check_extra()
         job = prepare_rating(
             data,
             settings,
@@ -187,7 +176,7 @@ def rate(
         )
         pairs = zip(job.raters, job.fields, strict=True)
         done = [
-            _rate_with(job, rater, name, reporter, keep_going=keep_going) for rater, name in pairs
+            rate_with(job, rater, name, reporter, keep_going=keep_going) for rater, name in pairs
         ]
     ratings = Ratings(
         pool=job.pool,
@@ -198,131 +187,6 @@ def rate(
         seconds=time.perf_counter() - start,
     )
     return ratings
-
-
-def _rate_with(
-    job: RatingJob, rater: Rater, field: str, reporter: Reporter, *, keep_going: bool
-) -> tuple[RaterScores, str]:
-    """Get what is missing of one rater, then gather what it gave to the rows."""
-    settings, price = job.settings, job.price_of(rater)
-    with ReplyStore(job.store_of(rater)) as store:
-        number = store.rater_id(rater.identity())
-        replies = dict(store.replies(number))
-        plan = plan_tasks(job.samples, replies, settings)
-        alarms = Alarms(watches_repeats=settings.repeat > 1)
-        alarms.see_all(_known(plan, replies, lasting=not settings.retry_failed))
-        if not keep_going:
-            _refuse(alarms, store.path, at_end=not plan.missing)
-        tally, ending = Tally(), "done"
-        if plan.missing:
-            counter = job.counter_of(rater, replies)
-            budget = Budget(price, settings.max_cost, settings.max_reply_tokens, counter)
-            watched = Watched(tally, budget, alarms, keep_going)
-            queue = AttemptQueue(plan.tasks(rater.prompt, counter))
-            run = RatingRun(
-                _open_client(rater, settings),
-                rater.prompt,
-                queue,
-                lambda batch: store.write(number, batch),
-                watched,
-                concurrency=settings.concurrency,
-                max_tries=settings.max_tries,
-            )
-            _drive(run, reporter, rater.model, len(plan.missing), tally, price)
-            _raise_for(run, store.path)
-            if run.ending is Ending.COST:
-                ending = run.reason
-            elif not keep_going:
-                _refuse(alarms, store.path, at_end=True)
-            replies = dict(store.replies(number))
-        if ending == "done" and settings.limit is not None and _lacking(plan, replies):
-            ending = f"limit={settings.limit}"
-        path = os.fspath(store.path)
-    scores = gather(
-        job,
-        rater,
-        field,
-        replies,
-        tally=tally,
-        cost=tally.cost(price),
-        kept=plan.num_kept,
-        store=path,
-    )
-    return scores, ending
-
-
-def _known(plan: TaskPlan, replies: Replies, *, lasting: bool) -> list[Any]:
-    """Replies of this plan that were had before; failed ones that are asked for again are not."""
-    keys = ((plan.samples.keys[place], turn) for place, turn in plan.wanted)
-    found = [replies[key] for key in keys if key in replies]
-    return found if lasting else [reply for reply in found if reply.is_rated]
-
-
-def _lacking(plan: TaskPlan, replies: Replies) -> bool:
-    return any((plan.samples.keys[place], turn) not in replies for place, turn in plan.wanted)
-
-
-def _open_client(rater: Rater, settings: RatingSettings) -> ChatClient:
-    form = RequestForm(
-        temperature=rater.temperature,
-        max_reply_tokens=settings.max_reply_tokens,
-        length_name="max_completion_tokens" if rater.endpoint.is_openai else "max_tokens",
-        reply_format="json_object" if rater.prompt.schema is None else "json_schema",
-        logprobs=rater.logprobs,
-    )
-    schema, timeout = rater.prompt.schema, settings.timeout
-    return ChatClient(rater.endpoint, rater.model, form, schema=schema, timeout=timeout)
-
-
-def _drive(
-    run: RatingRun,
-    reporter: Reporter,
-    model: str,
-    total: int,
-    tally: Tally,
-    price: Price | None,
-) -> None:
-    """Run to the end under a bar that is named after the model."""
-    stage, start = f"rating with {model}", time.monotonic()
-
-    def watch() -> None:
-        detail = describe_state(tally, price, time.monotonic() - start)
-        reporter.update(stage, tally.replies, total, unit="reply", detail=detail)
-
-    def stopping() -> None:
-        reporter.say(
-            f"stopping: {run.num_in_flight} requests in flight are awaited for up to {GRACE:.0f} s;"
-            " Ctrl-C again gives them up"
-        )
-
-    with reporter.stage(stage, unit="reply"):
-        drive(run, watch, stopping)
-
-
-def _raise_for(run: RatingRun, store: os.PathLike[str]) -> None:
-    """Raise what ended a run, if anything was wrong."""
-    kept = f"the {run.num_kept} replies of this run are kept in {store}"
-    if not run.num_kept:
-        kept = "no reply was had"
-    if run.ending is Ending.ALARM:
-        raise RatingAlarm(_alarm_words(run.reason, kept))
-    if run.ending is Ending.SERVER:
-        raise ServerError(f"{run.reason}; {kept}, the next run goes on from there")
-
-
-def _refuse(alarms: Alarms, store: os.PathLike[str], *, at_end: bool) -> None:
-    """Raise an alarm over all replies that were had."""
-    reason = alarms.raised(at_end=at_end)
-    if reason is not None:
-        raise RatingAlarm(_alarm_words(reason, f"all replies are kept in {store}"))
-
-
-def _alarm_words(reason: str, kept: str) -> str:
-    return (
-        f"{reason}; {kept}; look at them, at the prompt and at the model: keep_going=True "
-        "(--keep-going) goes on and uses them all the same, retry_failed=True (--retry-failed) "
-        "asks again for what failed"
-    )
 
 
 def _settings_record(settings: RatingSettings) -> Mapping[str, Any]:

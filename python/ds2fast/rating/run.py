@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from ds2fast.errors import Ds2fastError
 from ds2fast.rating.alarms import Alarms
 from ds2fast.rating.attempt import Attempt, Task
 from ds2fast.rating.budget import Budget
@@ -30,10 +29,6 @@ FIRST_PATIENCE = 15.0  # the same where none was ever had
 BUSY_PATIENCE = 600.0  # seconds in which a server refuses all, or asks to wait
 GRACE = 15.0  # seconds that requests in flight are awaited when a run is stopped
 TICK = 0.5
-
-
-class ServerError(Ds2fastError, RuntimeError):
-    """The server cannot be used, or no longer; the message says why, and what came is kept."""
 
 
 class Ending(Enum):

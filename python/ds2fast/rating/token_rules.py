@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 _LATIN = "a-zA-ZÀ-ÖØ-öø-ɏḀ-ỿ"
 _SCRIPTS = {
@@ -26,22 +27,6 @@ _SCRIPTS = {
 _LETTERS = _LATIN + "".join(_SCRIPTS.values())
 _LOWER = "a-zß-öø-ÿ"
 
-# No piece is longer than 24 characters, so that a text can be cut nearly anywhere. A single space
-# or punctuation mark belongs to the word behind it.
-PIECE = re.compile(
-    rf"[^\r\n0-9{_LETTERS}]?[A-Z]?[{_LOWER}]{{1,20}}"
-    rf"|[^\r\n0-9{_LETTERS}]?[A-Z]{{1,20}}(?![{_LOWER}])"
-    r"|[0-9]{1,3}"
-    rf"|[^\r\n0-9{_LETTERS}]?[{_LATIN}]{{1,20}}"
-    + "".join(rf"|[^\r\n0-9{_LETTERS}]?[{letters}]{{1,12}}" for letters in _SCRIPTS.values())
-    + rf"| ?[^\s0-9{_LETTERS}]{{1,16}}[\r\n]{{0,4}}"
-    r"|[ \t]{0,16}[\r\n]{1,8}"
-    rf"|[ \t]{{1,20}}(?=[ \t][^\s0-9])"
-    r"|\s{1,20}"
-    r"|.",
-    re.DOTALL,
-)
-
 LONGEST_PIECE = 24
 LEAST_COST = 100
 """Thousandths of a token that a piece costs at least, whatever the fit says of its kind."""
@@ -51,6 +36,26 @@ ROLES = ("user", "assistant", "system")  # every rendered sample has them, and t
 LONGEST_RUN = 6
 
 Features = dict[str, int]
+
+
+@cache
+def pieces() -> re.Pattern[str]:
+    """What a text falls into; compiled when it is first needed, for it takes a while."""
+    # No piece is longer than 24 characters, so that a text can be cut nearly anywhere. A single
+    # space or punctuation mark belongs to the word behind it.
+    return re.compile(
+        rf"[^\r\n0-9{_LETTERS}]?[A-Z]?[{_LOWER}]{{1,20}}"
+        rf"|[^\r\n0-9{_LETTERS}]?[A-Z]{{1,20}}(?![{_LOWER}])"
+        r"|[0-9]{1,3}"
+        rf"|[^\r\n0-9{_LETTERS}]?[{_LATIN}]{{1,20}}"
+        + "".join(rf"|[^\r\n0-9{_LETTERS}]?[{letters}]{{1,12}}" for letters in _SCRIPTS.values())
+        + rf"| ?[^\s0-9{_LETTERS}]{{1,16}}[\r\n]{{0,4}}"
+        r"|[ \t]{0,16}[\r\n]{1,8}"
+        rf"|[ \t]{{1,20}}(?=[ \t][^\s0-9])"
+        r"|\s{1,20}"
+        r"|.",
+        re.DOTALL,
+    )
 
 
 def features_of(piece: str) -> Features:
@@ -254,7 +259,7 @@ def rule_tokens(text: str, *, single_digits: bool = False) -> int:
     8
     """
     costs = _BY_ONES if single_digits else _BY_THREES
-    total = sum(map(costs.__getitem__, PIECE.findall(text)))
+    total = sum(map(costs.__getitem__, pieces().findall(text)))
     return max(round(total / 1000), 1) if text else 0
 
 
@@ -266,4 +271,4 @@ def piece_costs(text: str) -> Iterator[tuple[str, int]]:
     >>> [piece for piece, _ in piece_costs("a tree: 1234")]
     ['a', ' tree', ':', ' ', '123', '4']
     """
-    return ((piece, _BY_THREES[piece]) for piece in PIECE.findall(text))
+    return ((piece, _BY_THREES[piece]) for piece in pieces().findall(text))

@@ -1,0 +1,165 @@
+"""One rater's part of a rating: what is kept is read, what is missing is asked for, under a bar."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from ds2fast.errors import RatingAlarm, ServerError
+from ds2fast.progress import Reporter
+from ds2fast.rating.alarms import Alarms
+from ds2fast.rating.budget import Budget
+from ds2fast.rating.client import ChatClient
+from ds2fast.rating.drive import drive
+from ds2fast.rating.gather import gather
+from ds2fast.rating.job import RatingJob
+from ds2fast.rating.queue import AttemptQueue
+from ds2fast.rating.rater import Rater
+from ds2fast.rating.request import RequestForm
+from ds2fast.rating.result import RaterScores
+from ds2fast.rating.run import GRACE, Ending, RatingRun, Watched
+from ds2fast.rating.settings import RatingSettings
+from ds2fast.rating.store import ReplyStore, StoredReply
+from ds2fast.rating.tally import Tally
+from ds2fast.rating.tasks import plan_tasks
+from ds2fast.rating.words import describe_state
+
+
+def rate_with(
+    job: RatingJob, rater: Rater, field: str, reporter: Reporter, *, keep_going: bool
+) -> tuple[RaterScores, str]:
+    """Get what is missing of one rater, then gather what it gave to the rows.
+
+    Returns
+    -------
+    scores : RaterScores
+        What the rater gave to each row.
+    ending : str
+        "done", or why not all was asked for.
+    """
+    with ReplyStore(job.store_of(rater)) as store:
+        session = _Session(job, rater, store, keep_going=keep_going)
+        ending = session.ask(reporter)
+        return session.gathered(field), ending
+
+
+class _Session:
+    """One rater, its store, and what is wanted of it."""
+
+    def __init__(
+        self, job: RatingJob, rater: Rater, store: ReplyStore, *, keep_going: bool
+    ) -> None:
+        self._job, self._rater, self._store, self._keep_going = job, rater, store, keep_going
+        self._number = store.rater_id(rater.identity())
+        self._replies = store.replies(self._number)
+        self._plan = plan_tasks(job.samples, self._replies, job.settings)
+        self._tally = Tally()
+        self._alarms = Alarms(watches_repeats=job.settings.repeat > 1)
+        self._alarms.see_all(self._standing())
+
+    def _standing(self) -> list[StoredReply]:
+        """Replies of this rating that were had before, but those that are asked for again."""
+        missing = set(self._plan.missing)
+        pairs = [pair for pair in self._plan.wanted if pair not in missing]
+        keys = ((self._job.samples.keys[place], turn) for place, turn in pairs)
+        return [self._replies[key] for key in keys if key in self._replies]
+
+    def ask(self, reporter: Reporter) -> str:
+        """Ask for what is missing; the ending in words."""
+        self._check_alarms(at_end=not self._plan.missing)
+        if not self._plan.missing:
+            return "done"
+        run = self._new_run()
+        self._drive(run, reporter)
+        self._replies = self._store.replies(self._number)
+        _raise_for(run, self._store.path)
+        if run.ending is Ending.COST:
+            return run.reason
+        self._check_alarms(at_end=True)
+        keys = ((self._job.samples.keys[place], turn) for place, turn in self._plan.wanted)
+        if any(key not in self._replies for key in keys):
+            return f"limit={self._job.settings.limit}"
+        return "done"
+
+    def gathered(self, field: str) -> RaterScores:
+        """What the rater gave to each row."""
+        return gather(
+            self._job,
+            self._rater,
+            field,
+            self._replies,
+            tally=self._tally,
+            cost=self._tally.cost(self._job.price_of(self._rater)),
+            kept=self._plan.num_kept,
+            store=os.fspath(self._store.path),
+        )
+
+    def _new_run(self) -> RatingRun:
+        settings, prompt = self._job.settings, self._rater.prompt
+        counter = self._job.counter_of(self._rater, self._replies)
+        price = self._job.price_of(self._rater)
+        budget = Budget(price, settings.max_cost, settings.max_reply_tokens, counter)
+        return RatingRun(
+            _open_client(self._rater, settings),
+            prompt,
+            AttemptQueue(self._plan.tasks(prompt, counter)),
+            lambda batch: self._store.write(self._number, batch),
+            Watched(self._tally, budget, self._alarms, self._keep_going),
+            concurrency=settings.concurrency,
+            max_tries=settings.max_tries,
+        )
+
+    def _drive(self, run: RatingRun, reporter: Reporter) -> None:
+        """Run to the end under a bar that is named after the model."""
+        stage, start = f"rating with {self._rater.model}", time.monotonic()
+        total, price = len(self._plan.missing), self._job.price_of(self._rater)
+
+        def watch() -> None:
+            detail = describe_state(self._tally, price, time.monotonic() - start)
+            reporter.update(stage, self._tally.replies, total, unit="reply", detail=detail)
+
+        def stopping() -> None:
+            reporter.say(
+                f"stopping: {run.num_in_flight} requests in flight are awaited for up to "
+                f"{GRACE:.0f} s; Ctrl-C again gives them up"
+            )
+
+        with reporter.stage(stage, unit="reply"):
+            drive(run, watch, stopping)
+
+    def _check_alarms(self, *, at_end: bool) -> None:
+        """Raise an alarm over all replies that were had."""
+        reason = None if self._keep_going else self._alarms.raised(at_end=at_end)
+        if reason is not None:
+            raise RatingAlarm(_alarm_words(reason, f"all replies are kept in {self._store.path}"))
+
+
+def _open_client(rater: Rater, settings: RatingSettings) -> ChatClient:
+    form = RequestForm(
+        temperature=rater.temperature,
+        max_reply_tokens=settings.max_reply_tokens,
+        length_name="max_completion_tokens" if rater.endpoint.is_openai else "max_tokens",
+        reply_format="json_object" if rater.prompt.schema is None else "json_schema",
+        logprobs=rater.logprobs,
+    )
+    schema, timeout = rater.prompt.schema, settings.timeout
+    return ChatClient(rater.endpoint, rater.model, form, schema=schema, timeout=timeout)
+
+
+def _raise_for(run: RatingRun, store: os.PathLike[str]) -> None:
+    """Raise what ended a run, if anything was wrong."""
+    kept = f"the {run.num_kept} replies of this run are kept in {store}"
+    if not run.num_kept:
+        kept = "no reply was had"
+    if run.ending is Ending.ALARM:
+        raise RatingAlarm(_alarm_words(run.reason, kept))
+    if run.ending is Ending.SERVER:
+        raise ServerError(f"{run.reason}; {kept}, the next run goes on from there")
+
+
+def _alarm_words(reason: str, kept: str) -> str:
+    return (
+        f"{reason}; {kept}; look at them, at the prompt and at the model: keep_going=True "
+        "(--keep-going) goes on and uses them all the same, retry_failed=True (--retry-failed) "
+        "asks again for what failed"
+    )
