@@ -12,7 +12,7 @@ CMAKE_FLAGS = -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)" \
               -DPython_EXECUTABLE="$(abspath $(BIN)/python)"
 
 .PHONY: help setup encoder demo test test-cpp test-python lint format tidy bench roofline asan tsan \
-        without-avx arm64 wheel lowest clean
+        serve without-avx arm64 wheel lowest clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | \
@@ -66,6 +66,12 @@ tidy: $(VENV)/.tools  ## clang-tidy over src/cpp (some minutes)
 	PATH="$(abspath $(BIN)):$$PATH" cmake --preset tidy $(CMAKE_FLAGS)
 	find src/cpp -name '*.cpp' | sort | \
 	  xargs -n 1 -P "$$(getconf _NPROCESSORS_ONLN)" $(BIN)/clang-tidy -quiet -p build/tidy
+
+serve: setup  ## ratings by transformers serve, a server not of our own, random (installs torch)
+	$(PYTHON) -m venv build/serve
+	build/serve/bin/python -m pip install --quiet torch==2.13.0 "transformers[serving]==5.23.0"
+	DS2FAST_SERVE_PYTHON="$(abspath build/serve/bin/python)" \
+	  $(BIN)/python -m pytest -m serve tests/test_rating_independent.py
 
 bench: setup  ## native stages against plain NumPy on 20 000 rows
 	$(BIN)/ds2fast bench -n 20000

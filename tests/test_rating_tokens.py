@@ -25,6 +25,7 @@ from ds2fast.rating.token_rules import (
     LONGEST_PIECE,
     features_of,
     piece_costs,
+    pieces,
     rule_tokens,
 )
 from ds2fast.rating.tokens import CHAT_OVERHEAD, TokenCounter, calibrated, counter
@@ -92,10 +93,10 @@ def test_no_text_no_tokens_any_text_some() -> None:
 @given(TEXTS)
 @example("naïve Ωmega हिन्दी ไทย 한국어 かな ½ ٣ ǅ ﬁ \u2028 \x85 \ud83d")
 def test_the_pieces_are_the_text_and_each_has_a_known_cost(text: str) -> None:
-    pieces = list(piece_costs(text))
-    assert "".join(piece for piece, _ in pieces) == text
-    assert pieces().findall(text) == [piece for piece, _ in pieces]
-    for piece, cost in pieces:
+    found = list(piece_costs(text))
+    assert "".join(piece for piece, _ in found) == text
+    assert pieces().findall(text) == [piece for piece, _ in found]
+    for piece, cost in found:
         assert 1 <= len(piece) <= LONGEST_PIECE
         assert cost > 0
         assert features_of(piece).keys() <= COSTS.keys()
