@@ -17,7 +17,8 @@ from rating_pools import made_up_rows, texts_of
 from rating_process import RunningServer
 from rating_truth import sample_hash
 
-SETTLED = 0.3
+READABLE = {"right", "prose", "strings"}
+SETTLED = 0.2
 """Seconds in which the server notes that the connections of a killed client are gone."""
 
 
@@ -26,9 +27,10 @@ class Killed:
     """What came of a rating that was killed.
 
     `in_flight`: requests that had reached the server at the kills, and whose replies were not on
-    the client's disk. `excess`: samples that were asked for by more than one of the runs, counted
-    for each run after the first. `unread`: requests that the kill cut off before they were read.
-    `asked_though_kept`: those of them whose reply was on the disk.
+    the client's disk. `to_try_again`: samples whose last request had gone wrong. `excess`: samples
+    that were asked for by more than one of the runs, counted for each run after the first.
+    `unread`: requests that the kill cut off before they were read. `asked_though_kept`: samples
+    asked for again whose reply was on the disk.
     """
 
     scores: list[int]
@@ -36,6 +38,7 @@ class Killed:
     requests: int
     excess: int
     in_flight: int
+    to_try_again: int
     unread: int
     asked_though_kept: int
     most_kept_at_a_kill: int
@@ -50,7 +53,7 @@ def kill_and_resume(
     """
     draw = random.Random(seed)
     names = {text_hash(text): sample_hash(text) for text in texts_of(made_up_rows(num_rows))}
-    seen = in_flight = excess = again = unread = 0
+    seen = in_flight = excess = again = unread = to_try_again = 0
     kept: set[str] = set()
     asked: set[str] = set()
     done = 0
@@ -75,11 +78,16 @@ def kill_and_resume(
             break
         done += 1
         sizes.append(len(kept))
-        in_flight += len(set(run) - kept)
+        last = {entry["sample"]: entry["kind"] for entry in entries if entry["sample"]}
+        wrong = {sample for sample, kind in last.items() if kind not in READABLE} - kept
+        to_try_again += len(wrong)
+        in_flight += len(set(run) - kept - wrong)
     if child.returncode != 0:
         raise RuntimeError(f"the last run ended with {child.returncode}: {errors}")
     scores = json.loads(said.splitlines()[-1])
-    return Killed(scores, done, seen, excess, in_flight, unread, again, max(sizes, default=0))
+    return Killed(
+        scores, done, seen, excess, in_flight, to_try_again, unread, again, max(sizes, default=0)
+    )
 
 
 def _kill_after(

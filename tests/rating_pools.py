@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import ds2fast
+from ds2fast.rating.fit import fit_sample
 from rating_truth import sample_hash, true_criteria
 
 Row = dict[str, str]
@@ -46,7 +47,8 @@ def judge(ratings: ds2fast.Ratings, place: int = 0) -> Verdict:
     """Compare what a rater gave with the truth, every criterion of every row."""
     rater = ratings.raters[place]
     right = unrated = wrong = 0
-    for row, text in enumerate(ratings.pool.texts):
+    for row, whole in enumerate(ratings.pool.texts):
+        text, _ = fit_sample(whole, ratings.settings["max_sample_tokens"])  # as it was sent
         given = {name: int(values[row]) for name, values in rater.criteria.items()}
         score, reason = int(rater.scores[row]), rater.reasons[row]
         truth = true_criteria(text)

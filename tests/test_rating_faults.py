@@ -178,7 +178,7 @@ def test_failures_are_kept_and_asked_for_again_only_when_told() -> None:
 
 @pytest.mark.usefixtures("_short_pauses")
 def test_no_request_begins_before_the_time_that_retry_after_names(log: Path) -> None:
-    rows = made_up_rows(60)
+    rows = made_up_rows(50)
     with rating_server("--fault", "retry-after", "--share", "0.1", log=log) as server:
         assert judge(rate(server, rows)).all_right
         entries = server.log()
@@ -207,14 +207,14 @@ def test_fewer_requests_are_in_flight_where_they_only_wait_at_the_server(log: Pa
 
 
 def test_a_limit_on_requests_a_second_slows_the_run_and_costs_no_row(log: Path) -> None:
-    rows = made_up_rows(400)
+    rows = made_up_rows(250)
     options = ("--requests-per-second", "100", "--latency", "0.02")
     with rating_server(*options, log=log) as server:
         assert judge(rate(server, rows)).all_right
         entries = server.log()
     refused = Counter(entry["kind"] for entry in entries)["limited"]
     assert 0 < refused < len(rows)
-    late = sorted(entries, key=lambda entry: entry["begin"])[-100:]
+    late = sorted(entries, key=lambda entry: entry["begin"])[-60:]
     assert in_flight_at_most(late) <= in_flight_at_most(entries) // 2 + 2
 
 

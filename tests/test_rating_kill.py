@@ -14,7 +14,7 @@ from rating_process import rating_server
 from rating_secret import made_up_key, places_of
 from rating_truth import true_level
 
-NUM_ROWS = 400
+NUM_ROWS = 300
 CONCURRENCY = 16
 
 
@@ -35,14 +35,14 @@ def test_a_killed_rating_goes_on_where_it_was(tmp_path: Path, faults: tuple[str,
             server,
             NUM_ROWS,
             killed,
-            kills=3,
+            kills=2,
             seed=1,
             concurrency=CONCURRENCY,
             timeout=0.5 if faults else 60,
         )
     assert found.scores == unbroken
     assert killed.read_bytes() == whole.read_bytes()
-    assert found.kills == 3
+    assert found.kills == 2
     assert_nothing_is_asked_twice(found)
     if not faults:
         assert found.requests == NUM_ROWS + found.excess + found.unread
@@ -50,7 +50,8 @@ def test_a_killed_rating_goes_on_where_it_was(tmp_path: Path, faults: tuple[str,
 
 def assert_nothing_is_asked_twice(found: Killed) -> None:
     assert found.asked_though_kept == 0
-    assert found.excess <= found.in_flight <= found.kills * CONCURRENCY
+    assert found.excess <= found.in_flight + found.to_try_again
+    assert found.in_flight <= found.kills * CONCURRENCY
 
 
 # --- The key --------------------------------------------------------------------------------------
@@ -68,7 +69,7 @@ def test_the_key_stands_in_no_file_and_no_output(tmp_path: Path) -> None:
         with rating_server(*options, log=written / f"server-{number}.jsonl") as server:
             output = written / f"rated-{number}.jsonl"
             child = start_child(
-                100, server.base_url, output, environment=environment, keep_going=True, store=None
+                60, server.base_url, output, environment=environment, keep_going=True, store=None
             )
             said += child.communicate(timeout=60)
             assert child.returncode == code, said[-1]

@@ -20,6 +20,8 @@ from ds2fast.rating.prompt import DEFAULT_PROMPT, read_prompt
 from ds2fast.rating.rater import output_columns
 from ds2fast.rating.settings import check_rating
 from ds2fast.rating.write import check_ratings_output, manifest_beside, taken_fields
+from ds2fast.results import RowArray
+from ds2fast.settings import check_unrated, resolve_amount
 from ds2fast_cli.interrupt import interruptible
 from ds2fast_cli.jobs import (
     PoolOptions,
@@ -177,18 +179,40 @@ def run_rate_and_select(
     pool = read_to_rate(options, rated if output.is_dir() else None, overwrite=overwrite)
     if origin is not None:
         origin.check_texts(pool.texts)
+    _check_amounts(pool, chosen, embeddings)
+    gold = _read_gold(pool_options, pool)
     ratings = rate_pool(options, pool)
     if not options.quiet:
         click.echo(f"{ratings.describe()}\n", err=True)
-    seen: dict[str, Any] = {}
+    if not ratings.is_complete:
+        print_warnings(["not all rows were asked for: the same command again goes on"])
     if len(ratings.raters) > 1:
-        seen["scores"] = ratings.scores
+        seen = gold | {"scores": ratings.scores}
     else:
-        pool = ratings.to_pool()
-    if pool_options.gold is not None:
-        seen["gold"] = pool_options.ratings(pool)["gold"]
+        pool, seen = ratings.to_pool(), gold
     select_pool(pool_options, chosen, output, pool, embeddings, overwrite=overwrite, ratings=seen)
     ratings.save(rated, overwrite=overwrite)
+
+
+def _read_gold(options: PoolOptions, pool: Pool) -> dict[str, Any]:
+    """True scores as `select` takes them; what cannot be read is told before money is spent."""
+    if options.gold is None:
+        return {}
+    gold = options.ratings(pool)["gold"]
+    if isinstance(gold, str):
+        pool.column(gold)
+    return {"gold": gold}
+
+
+def _check_amounts(pool: Pool, chosen: SelectOptions, embeddings: RowArray | None) -> None:
+    """Refuse what no rating of all rows that have a text would make possible."""
+    if embeddings is not None and len(embeddings) != len(pool):
+        raise InputError(
+            f"embeddings: expected one row a text ({len(pool)}), got {len(embeddings)}"
+        )
+    rateable = len(pool) - pool.empty.count
+    check_unrated(chosen.max_unrated, rateable, len(pool))
+    resolve_amount(chosen.n, chosen.fraction, rateable)
 
 
 def _read(options: RateOptions) -> Pool:

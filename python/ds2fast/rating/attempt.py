@@ -10,6 +10,7 @@ from ds2fast.rating.outcome import Kind
 from ds2fast.rating.store import StoredReply
 
 MAX_FLAWED = 3  # answers that cannot be read, then the reply has failed
+MAX_TIMED_OUT = 3  # each has held a place all the time
 MAX_REFUSALS = 20  # for being one too many: no fault of the sample, but no run waits for ever
 MAX_REQUESTS = 100  # whatever happens
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -48,13 +49,15 @@ class Attempt:
     flawed: int = 0
     broken: int = 0
     refused: int = 0
+    timed_out: int = 0
     unconnected: int = 0
 
     def is_spent(self, max_tries: int) -> bool:
         """Whether it has been tried often enough."""
         return (
             self.flawed >= min(MAX_FLAWED, max_tries)
-            or self.flawed + self.broken >= max_tries
+            or self.timed_out >= min(MAX_TIMED_OUT, max_tries)
+            or self.flawed + self.broken + self.timed_out >= max_tries
             or self.refused >= MAX_REFUSALS
             or self.requests >= MAX_REQUESTS
         )
@@ -66,7 +69,11 @@ class Attempt:
         """
         if kind is None or kind is Kind.REFORMED:
             return 0.0
-        times = {Kind.BUSY: self.refused, Kind.UNREACHABLE: self.unconnected}.get(kind, self.broken)
+        times = {
+            Kind.BUSY: self.refused,
+            Kind.UNREACHABLE: self.unconnected,
+            Kind.TIMEOUT: self.timed_out,
+        }.get(kind, self.broken)
         longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(times - 1, 10))
         return longest * random.uniform(0.5, 1.0)
 

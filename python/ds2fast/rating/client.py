@@ -18,8 +18,14 @@ if TYPE_CHECKING:
     from openai import APIConnectionError, APIStatusError, AsyncOpenAI
 
 CONNECT_SECONDS = 10.0
+POOLED, MOST_POOLS = 16, 8  # connections of a pool, where there are no more than eight pools
 _BUSY = {429, 503, 529}
-_NEVER = {401: "the key was refused", 404: "there is no such model or address"}
+_NEVER = {
+    401: "the key was refused",
+    402: "the account has no credit",
+    404: "there is no such model or address",
+}
+_FORBIDDEN = 403  # the key's fault, or, by providers that moderate, the sample's
 _OUT_OF_MONEY = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
 _OF_THE_REQUEST = {400, 413, 422}
 _NOT_CONNECTED = {"ConnectError", "ConnectTimeout"}  # names: httpx or httpx2, by openai's version
@@ -40,6 +46,8 @@ class ChatClient:
         JSON schema of the reply.
     timeout : float
         Seconds that a request may take.
+    concurrency : int
+        Requests that may be in flight.
 
     Attributes
     ----------
@@ -55,13 +63,18 @@ class ChatClient:
         *,
         schema: Mapping[str, Any] | None,
         timeout: float,
+        concurrency: int = 1,
     ) -> None:
         self.form = form
         self._endpoint = endpoint
         self._model = model
         self._schema = schema
         self._timeout = timeout
-        self._client = _open(endpoint, model, timeout)
+        self._has_answered = False
+        # A pool looks through all its connections for each request, so none may have many.
+        pools = min(MOST_POOLS, -(-concurrency // POOLED))
+        self._clients = [_open(endpoint, model, timeout) for _ in range(pools)]
+        self._busy = [0] * pools
 
     async def ask(self, messages: Sequence[Mapping[str, str]]) -> Answer | Trouble:
         """Send one request; whatever comes back is an outcome, never an exception."""
@@ -71,13 +84,9 @@ class ChatClient:
         try:
             # The client's own time-out is for each read: a server that trickles would never end.
             async with asyncio.timeout(self._timeout):
-                response = await self._client.chat.completions.with_raw_response.create(
-                    model=self._model,
-                    # The overloads know typed messages only; ours are of the two plain kinds.
-                    messages=list(messages),  # type: ignore[arg-type]
-                    **form.options(self._schema),
-                )
-            return read_completion(response.http_response.content, self._endpoint.redact)
+                body = await self._post({"messages": messages, **form.options(self._schema)})
+            self._has_answered = True
+            return read_completion(body, self._endpoint.redact)
         except openai.APITimeoutError as error:
             return self._unconnected(error) or _timed_out()
         except TimeoutError:
@@ -92,24 +101,53 @@ class ChatClient:
         except openai.OpenAIError as error:
             return Trouble(Kind.BROKEN, f"no usable answer: {quoted(error)}")
 
+    async def _post(self, body: Mapping[str, Any]) -> bytes:
+        """The body of the response, as it is.
+
+        The client's typed methods walk the whole request each time, a quarter of what a request
+        takes here; and what comes back is checked by ourselves.
+        """
+        from openai import HttpxBinaryResponseContent
+
+        place = self._busy.index(min(self._busy))
+        self._busy[place] += 1
+        try:
+            response = await self._clients[place].post(
+                "/chat/completions",
+                body={"model": self._model, **body},
+                cast_to=HttpxBinaryResponseContent,
+            )
+        finally:
+            self._busy[place] -= 1
+        return response.content
+
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        for client in self._clients:
+            await client.close()
 
     def _of_status(self, error: APIStatusError, form: RequestForm) -> Trouble:
         status, message = error.status_code, error_message(error.body or error.message)
         words = f"the server answered {status}: {self._quoted(message)}"
-        if status in _NEVER:
-            return Trouble(Kind.FATAL, f"{_NEVER[status]}: {words}")
-        if error.code in _OUT_OF_MONEY:
-            return Trouble(Kind.FATAL, f"the account has no credit: {words}")
+        hopeless = self._hopeless(error)
+        if hopeless is not None:
+            return Trouble(Kind.FATAL, f"{hopeless}: {words}")
         if status in _BUSY:
             return Trouble(Kind.BUSY, words, _retry_after(error.response.headers))
         if status >= 500 or status in {408, 409, 425}:
             return Trouble(Kind.BROKEN, words, _retry_after(error.response.headers))
         if status in _OF_THE_REQUEST:
-            return self._of_form(f"{error.param or ''} {message}", form, words)
+            # Where no option is named the message has to tell, which may quote all of the request.
+            return self._of_form(error.param or message, form, words)
         return Trouble(Kind.REFUSED, words)
+
+    def _hopeless(self, error: APIStatusError) -> str | None:
+        """Why no request would be any good; None where another might be."""
+        if error.code in _OUT_OF_MONEY:
+            return _NEVER[402]
+        if error.status_code == _FORBIDDEN and not self._has_answered:
+            return "this key may not use the model"
+        return _NEVER.get(error.status_code)
 
     def _of_form(self, message: str, form: RequestForm, words: str) -> Trouble:
         """A request of this form was refused: perhaps the server lacks one of its options."""

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 
 from ds2fast.rating.store import StoredReply
+
+QUICK = 0.005  # seconds that the loop may stand still
+THREADED = 20  # writes in a thread after a slow one
 
 
 class GroupCommit:
     """Writes replies in the order in which they came, in transactions as small as the disk allows.
 
+    A quick disk is written to at once: to change threads and back would take longer than the write.
+    While it is slow, writes run in a thread, and the loop goes on.
+
     Parameters
     ----------
     write : callable(replies)
-        Writes replies for good; it runs in a thread of its own, one call at a time.
+        Writes replies for good; one call at a time.
     kept : callable(replies)
         Hears, on the loop, of replies that are on disk.
     """
@@ -29,6 +36,7 @@ class GroupCommit:
         self._waiting: list[StoredReply] = []
         self._came = asyncio.Event()
         self._is_closed = False
+        self._threaded = 0  # writes still to be made in a thread
 
     def add(self, reply: StoredReply) -> None:
         """Have a reply written; returns at once."""
@@ -47,7 +55,17 @@ class GroupCommit:
             self._came.clear()
             while self._waiting:
                 batch, self._waiting = self._waiting, []
-                await asyncio.to_thread(self._write, batch)
+                await self._write_all(batch)
                 self._kept(batch)
             if self._is_closed:
                 return
+
+    async def _write_all(self, batch: Sequence[StoredReply]) -> None:
+        if self._threaded:
+            self._threaded -= 1
+            await asyncio.to_thread(self._write, batch)
+            return
+        began = time.monotonic()
+        self._write(batch)
+        if time.monotonic() - began > QUICK:
+            self._threaded = THREADED

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from ds2fast.rating.run import RatingRun
 
@@ -79,7 +81,28 @@ def drive(run: RatingRun, watch: Callable[[], None], stopping: Callable[[], None
     KeyboardInterrupt
         Ctrl-C was pressed; requests in flight were awaited, unless it was pressed again.
     """
-    thread = _LoopThread(run)
+    with _old_objects_passed_over():
+        _drive(_LoopThread(run), watch, stopping)
+
+
+@contextmanager
+def _old_objects_passed_over() -> Iterator[None]:
+    """Have garbage looked for among new objects only.
+
+    A pool of a million rows and all modules would else be gone through again and again for what
+    requests leave behind: a tenth of the time at least.
+    """
+    if gc.get_freeze_count():  # somebody else's: it is not ours to undo
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def _drive(thread: _LoopThread, watch: Callable[[], None], stopping: Callable[[], None]) -> None:
     thread.start()
     try:
         _watch(thread, watch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ds2fast.errors import InputError, InputFileError, InputTypeError
 
@@ -56,7 +56,8 @@ class Endpoint:
 
     def _secrets(self) -> list[str]:
         parts = urlsplit(self.base_url)
-        found = [self.api_key, parts.password or "", parts.query]
+        written = [parts.username or "", parts.password or "", parts.query]
+        found = [self.api_key, *written, *map(unquote, written)]
         return [secret for secret in found if len(secret) >= SHORTEST_SECRET]
 
 
@@ -87,7 +88,7 @@ def resolve_endpoint(
     host, path = _parts_of(url, "base_url" if base_url else URL_VARIABLE)
     if host.endswith(AZURE_HOST) and not path.rstrip("/").endswith("/v1"):
         return _azure(url, api_key_file, needs_key=needs_key)
-    endpoint = Endpoint(url, _read_key(api_key_file) or os.environ.get(KEY_VARIABLE) or NO_KEY)
+    endpoint = Endpoint(url, _read_key(api_key_file) or _key_in(KEY_VARIABLE) or NO_KEY)
     if needs_key and endpoint.is_openai and endpoint.api_key == NO_KEY:
         raise InputError(
             f"{KEY_VARIABLE}: expected a key for {endpoint.name} in the environment, or in a file "
@@ -112,7 +113,7 @@ def _parts_of(url: str, name: str) -> tuple[str, str]:
 
 def _azure(url: str, api_key_file: str | os.PathLike[str] | None, *, needs_key: bool) -> Endpoint:
     version = os.environ.get(AZURE_VERSION_VARIABLE)
-    key = _read_key(api_key_file) or os.environ.get(AZURE_KEY_VARIABLE)
+    key = _read_key(api_key_file) or _key_in(AZURE_KEY_VARIABLE)
     if needs_key and not (version and key):
         missing = AZURE_KEY_VARIABLE if version else AZURE_VERSION_VARIABLE
         raise InputError(
@@ -122,15 +123,27 @@ def _azure(url: str, api_key_file: str | os.PathLike[str] | None, *, needs_key: 
     return Endpoint(url, key or NO_KEY, version or "")
 
 
+def _key_in(variable: str) -> str | None:
+    text = os.environ.get(variable, "")
+    return _only_key(text, variable) if text.strip() else None
+
+
 def _read_key(path: str | os.PathLike[str] | None) -> str | None:
     if path is None:
         return None
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8")
+        text = Path(path).expanduser().read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise InputFileError(f"api_key_file: cannot read {path}: {reason}") from error
+    return _only_key(text, f"api_key_file {path}")
+
+
+def _only_key(text: str, source: str) -> str:
+    """The key without blanks around it; what no header can hold would come back in messages."""
     words = text.split()
     if len(words) != 1:
-        raise InputError(f"api_key_file: expected one key in {path}, got {len(words)} words")
+        raise InputError(f"{source}: expected one key, got {len(words)} words")
+    if not (words[0].isascii() and words[0].isprintable()):
+        raise InputError(f"{source}: expected a key of printable ASCII characters, got others")
     return words[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from ds2fast.checks import UNRATED
@@ -13,6 +15,8 @@ from ds2fast.rating.store import StoredReply
 from ds2fast.rating.tally import Tally
 from ds2fast.rating.tasks import Replies
 from ds2fast.results import BoolArray, DoubleArray, IntArray
+
+COMMON = 0.01  # share of the replies that must have a criterion that was not asked for
 
 
 def gather(
@@ -62,10 +66,14 @@ def _levels(overall: IntArray) -> IntArray:
 def _criteria(
     first: list[StoredReply | None], rater: Rater, of_row: IntArray
 ) -> dict[str, IntArray]:
-    """Each criterion that any reply has; prompts of the user's own may bring others."""
+    """Each criterion of the prompt, and others that replies to a prompt of the user's own have.
+
+    A model may make one up now and then: what fewer than 1 % of the replies have is passed over.
+    """
+    given = [reply.criteria for reply in first if reply is not None and reply.criteria is not None]
+    had = Counter(name for criteria in given for name in criteria)
     names = dict.fromkeys(rater.prompt.criteria)
-    for reply in first:
-        names |= dict.fromkeys(reply.criteria or {} if reply is not None else {})
+    names |= dict.fromkeys(name for name, count in had.items() if count >= COMMON * len(given))
     columns = {}
     for name in names:
         values = [UNRATED] * (len(first) + 1)

@@ -13,7 +13,7 @@ from ds2fast.pool import Pool
 from ds2fast.rating.endpoint import Endpoint, resolve_endpoint
 from ds2fast.rating.prices import Price, known_price
 from ds2fast.rating.prompt import DEFAULT_PROMPT, Prompt, read_prompt
-from ds2fast.rating.rater import Rater, column_names
+from ds2fast.rating.rater import Rater, column_names, output_columns
 from ds2fast.rating.samples import Samples, distinct_samples
 from ds2fast.rating.settings import RatingSettings
 from ds2fast.rating.store import default_store
@@ -102,11 +102,29 @@ def prepare_rating(
             f"{settings.sample}"
         )
     fields = tuple(column_names(settings.models, settings.field))
+    _check_columns(asked, settings)
     return RatingJob(pool, samples, raters, fields, settings, tokenizer)
 
 
 def _rater(model: str, endpoint: Endpoint, prompt: Prompt, settings: RatingSettings) -> Rater:
     return Rater(model, endpoint, prompt, settings.temperature, settings.logprobs)
+
+
+def _check_columns(prompt: Prompt, settings: RatingSettings) -> None:
+    """Two models whose names differ by a criterion's would have a column in common."""
+    names = output_columns(
+        settings.models,
+        settings.field,
+        prompt.criteria,
+        repeat=settings.repeat,
+        logprobs=settings.logprobs,
+    )
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(
+            f"model: expected models whose columns differ, got {', '.join(settings.models)}: "
+            f"{twice!r} would be a column of two; rate with one at a time"
+        )
 
 
 def _check_price(rater: Rater) -> None:

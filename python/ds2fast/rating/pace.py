@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from statistics import median
 
-START = 8
+START = 16
 SMALLEST_STEP = 8
 """Outcomes that a step is judged by, at least."""
 
@@ -15,17 +16,20 @@ SLOWDOWN = 4.0
 FEW_REFUSED, MANY_REFUSED = 0.02, 0.10
 """Shares of a step: up to the one the number grows, above the other it shrinks."""
 
+SURE = 2.0
+"""Standard errors above that share: who refuses a tenth at random is not to be asked singly."""
+
 
 @dataclass
 class Pace:
     """Adapts the number of requests in flight; times are seconds of one clock.
 
-    It is judged in steps of as many outcomes as may be in flight. It doubles with each step until
-    the server first objects, and grows by an eighth a step from then on. Where more than a tenth
-    of a step is refused, it shrinks by that share, at most by half. Where the median request takes
-    more than four times as long as the quickest, it shrinks in that proportion: what is above waits
-    in the server's queue, where it gains nothing and may time out. A single slow or refused request
-    changes nothing.
+    It is judged in steps of as many outcomes as may be in flight. It doubles with each round trip
+    until the server first objects, and grows by an eighth a step from then on. Where more than a
+    tenth of a step is refused, and not by chance, it shrinks by that share, at most by half. Where
+    the median request takes more than four times as long as the quickest, it shrinks in that
+    proportion: what is above waits in the server's queue, where it gains nothing and may time out.
+    A single slow or refused request changes nothing.
 
     Attributes
     ----------
@@ -71,23 +75,26 @@ class Pace:
 
     def _judge(self, now: float) -> None:
         total = len(self._latencies) + self._refused
-        if total < max(self.limit, SMALLEST_STEP):
+        # What is sent first after a doubling is half of it: that comes back one round trip later.
+        if total < max(self.limit if self._has_objected else self.limit // 2, SMALLEST_STEP):
             return
-        limit = self._next_limit(self._refused / total)
+        limit = self._next_limit(total)
         if limit != self.limit:
             self._step_began = now
         self.limit = min(max(limit, 1), self.ceiling)
         self._latencies.clear()
         self._refused = 0
 
-    def _next_limit(self, refused: float) -> int:
-        slowdown = self._slowdown()
-        self._has_objected |= refused > FEW_REFUSED or slowdown > SLOWDOWN
-        if refused > MANY_REFUSED:
+    def _next_limit(self, total: int) -> int:
+        refused, slowdown = self._refused / total, self._slowdown()
+        is_hindered = self._refused > 1 and refused > FEW_REFUSED
+        self._has_objected |= is_hindered or slowdown > SLOWDOWN
+        chance = SURE * math.sqrt(MANY_REFUSED * (1.0 - MANY_REFUSED) / total)
+        if refused > MANY_REFUSED + chance:
             return int(self.limit * max(0.5, 1.0 - refused))
         if slowdown > SLOWDOWN:
             return int(self.limit * SLOWDOWN / slowdown)
-        if refused > FEW_REFUSED:
+        if is_hindered:
             return self.limit
         return self.limit + max(1, self.limit // 8) if self._has_objected else 2 * self.limit
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any
 
 from ds2fast.rating.endpoint import Endpoint
@@ -81,6 +82,7 @@ def column_names(models: Sequence[str], field: str) -> list[str]:
     names: list[str] = []
     for model in models:
         slug = re.sub(r"[^A-Za-z0-9_-]+", "-", model.rpartition("/")[2]).strip("-") or "model"
-        taken = sum(re.sub(r"_\d+$", "", name) == f"{field}_{slug}" for name in names)
-        names.append(f"{field}_{slug}" + (f"_{taken + 1}" if taken else ""))
+        wished = f"{field}_{slug}"
+        others = (f"{wished}_{number}" for number in count(2))
+        names.append(next(name for name in chain([wished], others) if name not in names))
     return names

@@ -19,6 +19,8 @@ _WORDS: dict[str, tuple[str, ...]] = {
 }
 """What a server's message about an option mentions."""
 
+_TOO_LONG = "context length"  # of a message about a sample: it may mention options, too
+
 
 @dataclass(frozen=True)
 class RequestForm:
@@ -63,6 +65,8 @@ class RequestForm:
         Log probabilities are never dropped: who asked for them is to be told.
         """
         words = message.lower()
+        if _TOO_LONG in words:
+            return None
         for option, named in _WORDS.items():
             if any(word in words for word in named):
                 found = self._next(option)

@@ -79,7 +79,7 @@ class RaterScores(ShortRepr):
         for number, column in enumerate(self.repeats.T, 1):
             found[f"{self.field}_repeat_{number}"] = _nulls(column)
         for name, values in self.criteria.items():
-            found[f"{self.field}_{name}"] = _nulls(values)
+            found.setdefault(f"{self.field}_{name}", _nulls(values))  # a model may name them so
         found[f"{self.field}_unrated"] = list(self.reasons)
         return found
 
@@ -238,6 +238,10 @@ class Ratings(ShortRepr):
             Another ending, a file that must not be replaced, or a place that cannot be written.
         """
         save_ratings(self, path, overwrite=overwrite)
+
+    def __str__(self) -> str:
+        """What came of it, in a few lines."""
+        return self.describe()
 
     def describe(self) -> str:
         """What came of it, in a few lines for people."""

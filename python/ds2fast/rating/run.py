@@ -251,13 +251,15 @@ class RatingRun:
         if trouble.retry_after is not None:
             self._pace.pause(now + trouble.retry_after)
         if trouble.kind is Kind.TIMEOUT:
-            self._pace.finished(sent, now)
+            if not attempt.timed_out:  # again with the same sample it tells of that, not of a queue
+                self._pace.finished(sent, now)
+            attempt.timed_out += 1
         if trouble.kind is Kind.BUSY:
             self._pace.refused(sent, now)
             attempt.refused += 1
         elif trouble.kind is Kind.UNREACHABLE:
             attempt.unconnected += 1
-        elif trouble.kind is not Kind.REFORMED:
+        elif trouble.kind in {Kind.BROKEN, Kind.REFUSED}:
             attempt.broken += 1
         if trouble.kind in {Kind.REFUSED, Kind.BROKEN}:
             self._is_first, self._quiet_since = False, None  # a server is there

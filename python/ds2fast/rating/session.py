@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 
 from ds2fast.errors import RatingAlarm, ServerError
 from ds2fast.progress import Reporter
@@ -51,7 +52,7 @@ class _Session:
     ) -> None:
         self._job, self._rater, self._store, self._keep_going = job, rater, store, keep_going
         self._number = store.rater_id(rater.identity())
-        self._replies = store.replies(self._number)
+        self._replies = dict(store.replies(self._number))
         self._plan = plan_tasks(job.samples, self._replies, job.settings)
         self._tally = Tally()
         self._alarms = Alarms(watches_repeats=job.settings.repeat > 1)
@@ -71,7 +72,6 @@ class _Session:
             return "done"
         run = self._new_run()
         self._drive(run, reporter)
-        self._replies = self._store.replies(self._number)
         _raise_for(run, self._store.path)
         if run.ending is Ending.COST:
             return run.reason
@@ -103,11 +103,15 @@ class _Session:
             _open_client(self._rater, settings),
             prompt,
             AttemptQueue(self._plan.tasks(prompt, counter)),
-            lambda batch: self._store.write(self._number, batch),
+            self._write,
             Watched(self._tally, budget, self._alarms, self._keep_going),
             concurrency=settings.concurrency,
             max_tries=settings.max_tries,
         )
+
+    def _write(self, batch: Sequence[StoredReply]) -> None:
+        self._store.write(self._number, batch)
+        self._replies.update(((reply.sample, reply.turn), reply) for reply in batch)
 
     def _drive(self, run: RatingRun, reporter: Reporter) -> None:
         """Run to the end under a bar that is named after the model."""
@@ -142,8 +146,14 @@ def _open_client(rater: Rater, settings: RatingSettings) -> ChatClient:
         reply_format="json_object" if rater.prompt.schema is None else "json_schema",
         logprobs=rater.logprobs,
     )
-    schema, timeout = rater.prompt.schema, settings.timeout
-    return ChatClient(rater.endpoint, rater.model, form, schema=schema, timeout=timeout)
+    return ChatClient(
+        rater.endpoint,
+        rater.model,
+        form,
+        schema=rater.prompt.schema,
+        timeout=settings.timeout,
+        concurrency=settings.concurrency,
+    )
 
 
 def _raise_for(run: RatingRun, store: os.PathLike[str]) -> None:

@@ -36,9 +36,10 @@ class TaskPlan:
 
     def tasks(self, prompt: Prompt, counter: TokenCounter) -> Iterator[Task]:
         """The missing replies, each counted when it is read."""
+        count = counter.remembering(prompt.system)
         for place, turn in self.missing:
             text = self.samples.texts[place]
-            tokens = counter.count_request(prompt.messages(text))
+            tokens = count.count_request(prompt.messages(text))
             yield Task(self.samples.keys[place], text, turn, tokens)
 
 

@@ -72,6 +72,12 @@ class TokenCounter:
         counted = sum(self.tokens_of(message["content"]) for message in messages)
         return round(self.scale * (counted + CHAT_OVERHEAD))
 
+    def remembering(self, text: str) -> TokenCounter:
+        """The same counter, which counts `text` once: what every request begins with."""
+        known = self.tokens_of(text)
+        tokens_of = self.tokens_of
+        return replace(self, tokens_of=lambda other: known if other == text else tokens_of(other))
+
     def describe(self) -> str:
         """How the tokens are counted, for a person.
 
