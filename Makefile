@@ -108,6 +108,8 @@ lowest: $(VENV)/.tools encoder  ## the Python tests with the lowest versions tha
 	$(BIN)/python -m venv --clear build/lowest
 	sed -n '/^dependencies = \[/,/^\]/s/^ *"\(.*\)>=\(.*\)",$$/\1==\2/p' pyproject.toml \
 	  > build/lowest/lowest.txt
+	sed -n 's/^rate = \["\(.*\)>=\(.*\)", "\(.*\)>=\(.*\)"\]$$/\1==\2\n\3==\4/p' pyproject.toml \
+	  >> build/lowest/lowest.txt
 	build/lowest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	build/lowest/bin/python -m pip install --quiet --requirement build/lowest/lowest.txt --group test .
 	build/lowest/bin/python -m pytest

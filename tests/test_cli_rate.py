@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from ds2fast.rating import run as run_module
+from ds2fast.rating import silence
 from ds2fast.rating.job import prepare_rating
 from ds2fast.rating.prompt import CRITERIA
 from ds2fast.rating.settings import check_rating
@@ -113,7 +113,7 @@ def test_a_limit_first_and_then_the_rest(server: RunningServer, pool: Path, tmp_
     out, before = tmp_path / "rated.jsonl", requests_of(server)
     first = rate(server, pool, "-o", out, "--limit", 25)
     assert first.exit_code == 0, first.output
-    assert "the same command again goes on" in first.stderr
+    assert "without --limit the same command asks for the rest" in first.stderr
     assert "next:" not in first.stderr
     assert requests_of(server) - before == 25
     scores = [row["score"] for row in rows_of(out)]
@@ -196,11 +196,13 @@ def test_a_prompt_of_ones_own_is_used_and_recorded(
 # --- Estimates ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("output", [None, "rated.jsonl"])
 def test_an_estimate_is_printed_and_sends_and_writes_nothing(
-    server: RunningServer, pool: Path, tmp_path: Path
+    output: str | None, server: RunningServer, pool: Path, tmp_path: Path
 ) -> None:
     before = requests_of(server)
-    result = rate(server, pool, "--estimate", "--price", 1, 2)
+    out = () if output is None else ("-o", tmp_path / output)
+    result = rate(server, pool, "--estimate", "--price", 1, 2, *out)
     assert result.exit_code == 0, result.output
     assert f"{NUM_ROWS} rows, {NUM_ROWS} distinct samples" in result.stdout
     assert f"  {NUM_ROWS} requests" in result.stdout
@@ -235,7 +237,6 @@ def test_an_estimate_of_openai_needs_no_key(pool: Path) -> None:
     ("arguments", "message"),
     [
         ([], "-o names the file"),
-        (["-o", "rated.jsonl", "--estimate"], "-o has no effect"),
         (["-o", "rated.csv"], "expected a file of .jsonl"),
         (["-o", "pool.jsonl", "--overwrite"], "output"),
         (["-o", "taken.jsonl"], "--overwrite"),
@@ -310,7 +311,7 @@ def test_a_pool_that_has_scores_is_rated_into_another_field(
 def test_a_server_that_is_not_there_fails(
     pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_module, "FIRST_PATIENCE", 0.1)
+    monkeypatch.setattr(silence, "FIRST_PATIENCE", 0.1)
     with rating_server() as gone:
         pass
     result = rate(gone, pool, "-o", tmp_path / "rated.jsonl")

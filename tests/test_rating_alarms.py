@@ -62,8 +62,12 @@ def test_nothing_seen_raises_nothing() -> None:
         (1000, 50, False),
         (1000, 51, True),
         (20, 1, False),  # 5 % exactly
-        (19, 1, True),  # 5.3 %
+        (20, 2, True),
+        (19, 1, False),  # 5.3 %, but fewer than 20 tell nothing...
+        (19, 18, False),
+        (19, 19, True),  # ...unless all of them failed
         (1, 1, True),
+        (2, 1, False),
         (1, 0, False),
     ],
 )

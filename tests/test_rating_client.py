@@ -145,20 +145,28 @@ def test_many_requests_at_once_are_each_answered_by_its_own_reply() -> None:
 # --- What a status means --------------------------------------------------------------------------
 
 
-def test_a_403_is_the_samples_fault_where_others_were_answered() -> None:
+@pytest.mark.parametrize("param", [None, "temperature"])
+def test_who_has_answered_takes_all_options_whatever_a_message_quotes(param: str | None) -> None:
     replies = iter([web.json_response(COMPLETION)])
 
     async def handle(_: web.Request) -> web.Response:
-        refused = web.json_response({"error": {"message": "moderated"}}, status=403)
-        return next(replies, refused)
+        error = {"message": "your sample says: temperature is not supported", "param": param}
+        return next(replies, web.json_response({"error": error}, status=400))
 
     async def ask_twice(client: ChatClient) -> list[Any]:
-        return [await client.ask(MESSAGES), await client.ask(MESSAGES)]
+        return [await client.ask(MESSAGES), await client.ask(MESSAGES), client.form]
 
-    answer, trouble = with_client(handle, ask_twice)
+    answer, trouble, form = with_client(handle, ask_twice)
     assert isinstance(answer, Answer)
     assert trouble.kind is Kind.REFUSED
-    assert "moderated" in trouble.reason
+    assert form == FORM
+
+
+def test_a_param_that_is_no_text_names_no_option() -> None:
+    error = {"message": "temperature is not supported", "param": ["max_tokens"]}
+    assert trouble_of(answering(400, {"error": error})).kind is Kind.REFORMED  # by the message
+    other = {"message": "the sample is too long", "param": {"temperature": 1}}
+    assert trouble_of(answering(400, {"error": other})).kind is Kind.REFUSED
 
 
 def test_only_the_option_that_a_server_names_is_dropped() -> None:
@@ -181,7 +189,7 @@ def test_only_the_option_that_a_server_names_is_dropped() -> None:
         (400, Kind.REFUSED),
         (401, Kind.FATAL),
         (402, Kind.FATAL),
-        (403, Kind.FATAL),
+        (403, Kind.FORBIDDEN),
         (404, Kind.FATAL),
         (408, Kind.BROKEN),
         (409, Kind.BROKEN),
@@ -208,6 +216,7 @@ def test_what_a_status_means(status: int, kind: Kind) -> None:
     assert found.kind is kind
     assert f"the server answered {status}: so it is" in found.reason
     assert found.retry_after is None
+    assert not found.may_cost  # nothing was generated
     assert requests == 1  # the client is not to ask again by itself
 
 
@@ -281,6 +290,7 @@ def test_no_answer_in_time_is_a_time_out() -> None:
     begin = time.monotonic()
     found = trouble_of(handle, timeout=0.3)
     assert found.kind is Kind.TIMEOUT
+    assert found.may_cost
     assert 0.25 < time.monotonic() - begin < 3
 
 
@@ -310,6 +320,7 @@ def test_a_connection_that_breaks_is_broken(is_late: bool) -> None:
 
     found = trouble_of(handle)
     assert found.kind is Kind.BROKEN
+    assert found.may_cost
     assert "connection" in found.reason
 
 
@@ -328,12 +339,14 @@ def test_nobody_there_is_unreachable() -> None:
         found = asyncio.run(main())
     assert isinstance(found, Trouble)
     assert found.kind is Kind.UNREACHABLE
+    assert not found.may_cost
     assert "no connection" in found.reason
 
 
 def test_a_body_that_is_no_completion_is_broken() -> None:
     assert trouble_of(answering(200, b"<html></html>")).kind is Kind.BROKEN
-    assert trouble_of(answering(200, {"choices": []})).kind is Kind.BROKEN
+    found = trouble_of(answering(200, {"choices": []}))
+    assert (found.kind, found.may_cost) == (Kind.BROKEN, True)
     assert "out of memory" in trouble_of(answering(200, {"error": "out of memory"})).reason
 
 

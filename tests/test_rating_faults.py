@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import ds2fast
-from ds2fast.rating import attempt, run
+from ds2fast.rating import attempt, silence
 from ds2fast.rating.store import ReplyStore
 from rating_answers import KINDS
 from rating_child import start_child, store_of
@@ -76,8 +76,9 @@ def _replies_of_each_test(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 @pytest.fixture
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between tries, so that tests take seconds; how they grow is tested by itself."""
-    monkeypatch.setattr(attempt, "FIRST_PAUSE", 0.02)
-    monkeypatch.setattr(attempt, "LONGEST_PAUSE", 0.05)
+    for module, first, longest in ((attempt, 0.02, 0.05), (silence, 0.002, 0.005)):
+        monkeypatch.setattr(module, "FIRST_PAUSE", first)
+        monkeypatch.setattr(module, "LONGEST_PAUSE", longest)
 
 
 @pytest.fixture
@@ -286,7 +287,7 @@ def test_a_wrong_key_ends_the_run_and_leaves_no_failure(
 def test_a_server_that_dies_ends_the_run_and_what_came_is_kept(
     monkeypatch: pytest.MonkeyPatch, log: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(run, "PATIENCE", 0.5)
+    monkeypatch.setattr(silence, "PATIENCE", 0.5)
     rows, store = made_up_rows(NUM_ROWS), tmp_path / "store.sqlite"
     with rating_server("--latency", "0.05", log=log) as server:
         killer = threading.Thread(target=kill_after, args=(server, 60))

@@ -40,6 +40,18 @@ class Slots:
 
 
 @dataclass
+class FewerSlots(Slots):
+    """Has four slots from a moment on."""
+
+    change: float = 50 * LATENCY
+
+    def take(self, now: float, in_flight: int) -> tuple[float, bool]:
+        if now >= self.change and self.number > 4:
+            self.number, self.free = 4, sorted(self.free)[-4:]
+        return super().take(now, in_flight)
+
+
+@dataclass
 class Batches:
     """Takes longer, the more it has in hand."""
 
@@ -87,6 +99,19 @@ class WithStragglers:
     def take(self, now: float, in_flight: int) -> tuple[float, bool]:
         is_slow = next(self.numbers) % 40 == 39
         return now + LATENCY * (100 if is_slow else 1), False
+
+
+@dataclass
+class OfItsOwn:
+    """Takes as long as it takes, however many there are: quicker at first, or slower later."""
+
+    first: float
+    later: float
+    change: int
+    numbers: count[int] = field(default_factory=count)
+
+    def take(self, now: float, in_flight: int) -> tuple[float, bool]:
+        return now + (self.first if next(self.numbers) < self.change else self.later), False
 
 
 @dataclass
@@ -169,6 +194,33 @@ def test_latency_that_grows_with_the_batch_bounds_it() -> None:
     assert min(settled) >= 24
     assert max(settled) <= 29
     assert trace.most_in_flight <= 64  # 16, 32, and at most once too far
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "change"),
+    [
+        (0.02, 1.0, 1),  # the first answer came out of a cache
+        (0.2, 1.0, 1),
+        (0.25, 1.25, 500),  # five times slower from the five hundredth on
+        (0.25, 25.0, 500),
+    ],
+)
+def test_a_server_that_is_slow_by_itself_is_asked_by_all_places(
+    first: float, later: float, change: int
+) -> None:
+    # Shrinking makes nothing quicker: that is seen after one or two steps of halves, and undone.
+    trace = simulate(Pace(64), OfItsOwn(first, later, change), 100 * later)
+    assert set(trace.after(30 * later)) == {64}
+    assert trace.answers_a_second(50 * later, 100 * later) == pytest.approx(64 / later, rel=0.05)
+
+
+def test_a_server_that_loses_slots_midway_is_drawn_back_from() -> None:
+    # 64 of 4 slots take sixteen times the quickest; what holds for four slots holds then.
+    trace = simulate(Pace(64), FewerSlots(64), 400 * LATENCY)
+    assert trace.at(45 * LATENCY) == 64
+    settled = trace.after(200 * LATENCY)
+    assert min(settled) >= int(4 * 4 * 4 / 5)
+    assert max(settled) <= 5 * 4 * 9 / 8
 
 
 @pytest.mark.parametrize("rate", [40.0, 400.0])

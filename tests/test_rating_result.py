@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,17 @@ from ds2fast.rating.levels import level_of
 from ds2fast.rating.prices import Price
 from ds2fast.rating.prompt import DEFAULT_PROMPT, Prompt
 from ds2fast.rating.rater import Rater, column_names, output_columns
+from ds2fast.rating.request import RequestForm
 from ds2fast.rating.result import RaterScores, Ratings
 from ds2fast.rating.settings import check_rating
 from ds2fast.rating.tally import Tally
 from ds2fast.rating.words import describe_state, dollars, short_count
+from ds2fast.ratings import Scale, read_ratings
 
 KEY = "sk-0123456789abcdef"
-ENDPOINT = Endpoint("https://me:hidden-word@host/v1?token=other-word", KEY)
+ENDPOINT = Endpoint("https://host/v1", KEY)
 RATER = Rater("org/judge-7B", ENDPOINT, DEFAULT_PROMPT, 0.0, False)
+FORM = asdict(RequestForm(0.0, 256))
 ROWS = [{"text": name} for name in ("a", "b", "c", "d")]
 
 
@@ -41,8 +45,8 @@ ROWS = [{"text": name} for name in ("a", "b", "c", "d")]
         ({"field": ""}, "field: expected"),
         ({"field": "a.b"}, "field: expected a name without dots"),
         ({"field": "{a}"}, "field: expected"),
-        ({"repeat": 3}, "sample: expected beside the other"),
-        ({"sample": 10}, "repeat: expected beside the other"),
+        ({"repeat": 3}, r"sample: expected beside repeat= \(--repeat\).* rated 3 times"),
+        ({"sample": 10}, r"repeat: expected beside sample= \(--sample\).* these 10 "),
         ({"repeat": 0}, "repeat"),
         ({"repeat": 101, "sample": 1}, "repeat"),
         ({"repeat": 2, "sample": 0}, "sample"),
@@ -111,8 +115,7 @@ def test_a_price_of_nothing_is_one() -> None:
 def test_an_identity_has_all_that_shapes_replies_and_no_secret() -> None:
     told = json.dumps(RATER.identity())
     assert RATER.identity()["endpoint"] == "https://host/v1"
-    for secret in (KEY, "hidden-word", "other-word"):
-        assert secret not in told
+    assert KEY not in told
     others = [
         Rater("org/judge-8B", ENDPOINT, DEFAULT_PROMPT, 0.0, False),
         Rater("org/judge-7B", Endpoint("https://host/v2", KEY), DEFAULT_PROMPT, 0.0, False),
@@ -157,7 +160,10 @@ def scores_of(overall: list[int], **changed: Any) -> RaterScores:
     values = np.array(overall, dtype=np.int64)
     levels = [-1 if value < 0 else level_of(value) for value in overall]
     given: dict[str, Any] = {
-        "rater": RATER,
+        "model": RATER.model,
+        "endpoint": RATER.endpoint.name,
+        "identity": RATER.identity(),
+        "form": FORM,
         "field": "score",
         "scores": np.array(levels, dtype=np.int64),
         "criteria": {"rarity": values, "overall": values},
@@ -167,6 +173,7 @@ def scores_of(overall: list[int], **changed: Any) -> RaterScores:
         "pending": np.zeros(len(overall), dtype=bool),
         "tally": Tally(rated=3, failed=1, requests=5, prompt_tokens=1000, completion_tokens=80),
         "cost": 0.5,
+        "spent": {"replies": 6, "failed": 1, "requests": 7, "cost": 0.75},
         "kept": 2,
         "store": "here.sqlite",
     }
@@ -244,11 +251,20 @@ def test_the_pool_takes_the_scores_as_its_own() -> None:
     assert pool.scores is not None
     assert pool.raw_scores is not None
     assert pool.scores.tolist() == [3, -1, 5, 0]
-    np.testing.assert_array_equal(pool.raw_scores, [7, np.nan, 10, 3])
+    np.testing.assert_array_equal(pool.raw_scores, [3, np.nan, 5, 0])
     assert pool.num_levels == 6
     assert "1 row unrated" in str(pool.score_mapping)
     with pytest.raises(InputError, match="to_pool: expected one rater, got 2"):
         ratings_of(scores_of(OVERALL), scores_of(OVERALL)).to_pool()
+
+
+def test_repeats_are_read_on_the_scale_of_the_pools_scores() -> None:
+    repeats = np.array([[3, -1], [-1, -1], [4, 5], [1, -1]])
+    ratings = ratings_of(scores_of(OVERALL, repeats=repeats))
+    read = read_ratings(ratings.to_pool(), "score", ratings.repeats, None, Scale())
+    assert read.ratings[:, 0].tolist() == [3, -1, 5, 0]
+    assert read.repeats is not None
+    assert read.repeats.tolist() == repeats.tolist()
 
 
 def test_the_manifest_tells_how_it_was_made_and_no_secret() -> None:
@@ -259,10 +275,25 @@ def test_the_manifest_tells_how_it_was_made_and_no_secret() -> None:
     assert rater["prompt"] == DEFAULT_PROMPT.system
     assert (rater["rated"], rater["unrated"], rater["repeated_rows"]) == (3, 1, 2)
     assert rater["levels"] == {"0": 1, "3": 1, "5": 1}
-    assert (rater["requests"], rater["kept_before"], rater["cost"]) == (5, 2, 0.5)
+    assert (rater["replies"], rater["requests"], rater["cost"]) == (6, 7, 0.75)  # whenever had
+    now = rater["this_run"]
+    assert (now["replies"], now["requests"], now["kept_before"], now["cost"]) == (4, 5, 2, 0.5)
+    assert rater["options"] == FORM
     assert manifest["input"]["cut_samples"] == 2
-    told = json.dumps(manifest)
-    assert not any(secret in told for secret in (KEY, "hidden-word", "other-word"))
+    assert KEY not in json.dumps(manifest)
+
+
+def test_a_temperature_that_the_server_does_not_take_is_told() -> None:
+    words = "the server takes no temperature: it drew as it always does, not at 0"
+    assert words not in ratings_of(scores_of(OVERALL)).describe()
+    assert words not in ratings_of(scores_of(OVERALL, form=None)).describe()  # nothing was asked
+    without = ratings_of(scores_of(OVERALL, form={**FORM, "temperature": None}))
+    assert words in without.describe()
+    (rater,) = without.manifest()["raters"]
+    assert rater["options"]["temperature"] is None
+    assert rater["temperature"] == 0.0  # what was wished, by which replies are kept
+    (unasked,) = ratings_of(scores_of(OVERALL, form=None)).manifest()["raters"]
+    assert unasked["options"] is None
 
 
 def test_rows_are_saved_as_they_came_with_the_columns_behind(tmp_path: Path) -> None:
@@ -328,9 +359,9 @@ def test_only_the_commonest_reasons_are_listed() -> None:
 
 def test_the_state_of_a_run_is_told_in_one_line() -> None:
     tally = Tally(rated=90, failed=2, requests=100, prompt_tokens=40_000, completion_tokens=2000)
-    assert describe_state(tally, None, 10.0) == "2 failed, 10 requests/s, 42k tokens"
-    assert describe_state(tally, Price(1.0, 5.0), 10.0).endswith("42k tokens, $0.0500")
-    assert describe_state(Tally(), None, 0.0) == "0 failed, 0 requests/s, 0 tokens"
+    assert describe_state(tally, None, 10.0) == "2 failed, 42k tokens, 10 requests/s"
+    assert describe_state(tally, Price(1.0, 5.0), 10.0).startswith("$0.0500, 2 failed, ")
+    assert describe_state(Tally(), None, 0.0) == "0 failed, 0 tokens, 0 requests/s"
 
 
 def test_counts_and_dollars_are_short() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -89,42 +90,42 @@ def test_an_empty_queue_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("counts", "max_tries", "is_spent"),
+    ("flawed", "troubles", "max_tries", "is_spent"),
     [
-        ({}, 6, False),
-        ({"flawed": 2}, 6, False),
-        ({"flawed": 3}, 6, True),  # what cannot be read three times is given up
-        ({"flawed": 1}, 1, True),
-        ({"broken": 5}, 6, False),
-        ({"broken": 6}, 6, True),
-        ({"flawed": 2, "broken": 4}, 6, True),
-        ({"timed_out": 2, "broken": 3}, 6, False),
-        ({"timed_out": 3}, 6, True),  # each has held a place all the time
-        ({"timed_out": 2, "broken": 3, "flawed": 1}, 6, True),
-        ({"refused": 19}, 6, False),  # no fault of the sample: not counted as tries
-        ({"refused": 20}, 6, True),
-        ({"unconnected": 50, "requests": 50}, 6, False),
-        ({"unconnected": 100, "requests": 100}, 6, True),  # no run waits for ever
+        (0, {}, 6, False),
+        (2, {}, 6, False),
+        (3, {}, 6, True),  # what cannot be read three times is given up
+        (1, {}, 1, True),
+        (0, {Kind.BROKEN: 5}, 6, False),
+        (0, {Kind.BROKEN: 6}, 6, True),
+        (2, {Kind.BROKEN: 4}, 6, True),
+        (0, {Kind.TIMEOUT: 2, Kind.BROKEN: 3}, 6, False),
+        (0, {Kind.TIMEOUT: 3}, 6, True),  # each has held a place all the time
+        (1, {Kind.TIMEOUT: 2, Kind.BROKEN: 3}, 6, True),
+        (0, {Kind.BUSY: 19}, 6, False),  # no fault of the sample: not counted as tries
+        (0, {Kind.BUSY: 20}, 6, True),
+        (0, {Kind.REFORMED: 6}, 6, False),
+        (0, {Kind.UNREACHABLE: 50}, 6, False),
+        (0, {Kind.UNREACHABLE: 99}, 6, False),
+        (0, {Kind.UNREACHABLE: 100}, 6, True),  # no run waits for ever
     ],
 )
 def test_when_a_reply_has_been_tried_often_enough(
-    counts: dict[str, int], max_tries: int, is_spent: bool
+    flawed: int, troubles: dict[Kind, int], max_tries: int, is_spent: bool
 ) -> None:
-    assert Attempt(task(), **counts).is_spent(max_tries) == is_spent
+    requests = flawed + sum(troubles.values())
+    tried = Attempt(task(), requests, flawed=flawed, troubles=Counter(troubles))
+    assert tried.is_spent(max_tries) == is_spent
 
 
 @pytest.mark.parametrize(
-    ("kind", "counted"),
-    [
-        (Kind.BUSY, "refused"),
-        (Kind.UNREACHABLE, "unconnected"),
-        (Kind.BROKEN, "broken"),
-        (Kind.TIMEOUT, "timed_out"),
-    ],
+    "kind", [Kind.BUSY, Kind.UNREACHABLE, Kind.BROKEN, Kind.TIMEOUT, Kind.FORBIDDEN]
 )
-def test_pauses_double_to_half_a_minute_and_are_drawn(kind: Kind, counted: str) -> None:
+def test_pauses_double_to_half_a_minute_and_are_drawn(kind: Kind) -> None:
     for times, longest in ((1, 0.5), (2, 1.0), (3, 2.0), (6, 16.0), (7, 30.0), (5000, 30.0)):
-        attempt = Attempt(task(), **{counted: times})
+        # Troubles of other kinds lengthen nothing.
+        troubles = Counter({**dict.fromkeys(Kind, 9), kind: times})
+        attempt = Attempt(task(), troubles=troubles)
         drawn = [attempt.pause(kind) for _ in range(200)]
         assert longest / 2 <= min(drawn) < max(drawn) <= longest
         assert max(drawn) - min(drawn) > longest / 4  # no two that failed together come together
@@ -196,13 +197,15 @@ def test_a_tally_counts_answers_and_troubles() -> None:
     assert not tally.is_estimated
     tally.answered(answer(prompt=90), 90, 7)
     assert tally.is_estimated
-    for kind in (Kind.BUSY, Kind.BROKEN, Kind.TIMEOUT, Kind.UNREACHABLE, Kind.BUSY):
-        tally.troubled(Trouble(kind, "no"), 1000)
-    assert tally.requests == 7
-    assert dict(tally.troubles) == {"busy": 2, "broken": 1, "timeout": 1, "unreachable": 1}
+    for kind in (Kind.BUSY, Kind.BROKEN, Kind.UNREACHABLE, Kind.BUSY):
+        tally.troubled(Trouble(kind, "no"), 1000, 50)
+    for kind in (Kind.BROKEN, Kind.TIMEOUT):  # what the model may have worked for
+        tally.troubled(Trouble(kind, "no", may_cost=True), 1000, 50)
+    assert tally.requests == 7  # without a connection nothing was asked
+    assert dict(tally.troubles) == {"busy": 2, "broken": 2, "timeout": 1, "unreachable": 1}
     assert (tally.prompt_tokens, tally.completion_tokens) == (180, 12)
-    assert tally.lost_tokens == 2000  # what broke off, or timed out, may have to be paid
-    assert tally.cost(Price(1.0, 10.0)) == pytest.approx((2180 + 120) / 1e6)
+    assert (tally.lost_prompt_tokens, tally.lost_completion_tokens) == (2000, 100)
+    assert tally.cost(Price(1.0, 10.0)) == pytest.approx((2180 + 10 * 112) / 1e6)
     assert tally.cost(None) is None
 
 
@@ -316,6 +319,8 @@ def test_a_whole_completion_is_read_field_by_field() -> None:
         ' "completion_tokens": true}}',
         '{"choices": [{"message": {"content": "7"}}], "usage": {"prompt_tokens": "90",'
         ' "completion_tokens": 1.5}}',
+        '{"choices": [{"message": {"content": "7"}}], "usage": {"prompt_tokens":'
+        ' 9223372036854775808, "completion_tokens": 1000000000}}',
     ],
 )
 def test_odd_fields_beside_the_content_are_passed_over(body: str) -> None:
@@ -339,6 +344,8 @@ def test_content_that_is_no_text_is_none(content: str) -> None:
         (b"data: {}\n\n", "no JSON"),
         (b"[1]", "no object: [1]"),
         (b"null", "no object"),
+        (b"[" * 1000 + b"]" * 1000, "no object"),
+        (b'{"error": ' + b"[" * 1000 + b"]" * 1000 + b"}", "an error"),
         (b'{"error": {"message": "out of memory"}}', "out of memory"),
         (
             b'{"error": "out of memory", "choices": [{"message": {"content": "7"}}]}',

@@ -35,6 +35,7 @@ class Reporter:
                 f"got {type(progress).__name__}"
             )
         self._callback = progress if callable(progress) else None
+        self._is_quiet = progress is False or callable(progress)
         self._shows_bar = progress is True or (progress is None and _stderr_is_terminal())
         self._bar: Any = None
         self._stage: str | None = None
@@ -60,8 +61,8 @@ class Reporter:
             self._draw(stage, done, total, unit, detail)
 
     def say(self, words: str) -> None:
-        """Tell a line above the bar, where bars are shown."""
-        if self._shows_bar:
+        """Tell a line above the bar; also where there is none, but not who wants no progress."""
+        if not self._is_quiet and sys.stderr is not None:
             from tqdm import tqdm
 
             tqdm.write(words, file=sys.stderr)

@@ -31,8 +31,8 @@ def reported_errors() -> Iterator[None]:
         yield
     except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise  # click ends these itself
-    except KeyboardInterrupt:
-        click.echo("stopped", err=True)
+    except KeyboardInterrupt as stop:
+        click.echo("; ".join(["stopped", *getattr(stop, "__notes__", [])]), err=True)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         _close_quietly(sys.stdout, sys.stderr)

@@ -45,7 +45,7 @@ KEEP_GOING = click.option(
 @click.option("--overwrite", is_flag=True, help="Replace a finished file that is there.")
 @click.option(
     "--estimate", is_flag=True,
-    help="Print requests, tokens, cost and time; send nothing, write nothing.",
+    help="Print requests, tokens, cost and time; send nothing, write nothing, whatever -o says.",
 )  # fmt: skip
 @BASE_URL
 @API_KEY_FILE
@@ -108,12 +108,10 @@ def rate(*, output: Path | None, overwrite: bool, estimate: bool, **options: Any
     """
     if not estimate and output is None:
         raise click.UsageError("-o names the file for the rated rows; --estimate needs none")
-    if estimate and output is not None:
-        raise click.UsageError("-o has no effect beside --estimate: nothing is written")
     from ds2fast_cli.rate_jobs import RateOptions, run_estimate, run_rate
 
     asked = RateOptions(**options)
-    if output is None:
+    if output is None or estimate:
         run_estimate(asked)
     else:
         run_rate(asked, output, overwrite=overwrite)

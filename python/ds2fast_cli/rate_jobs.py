@@ -19,6 +19,7 @@ from ds2fast.rating.extra import check_extra
 from ds2fast.rating.prompt import DEFAULT_PROMPT, read_prompt
 from ds2fast.rating.rater import output_columns
 from ds2fast.rating.settings import check_rating
+from ds2fast.rating.words import dollars
 from ds2fast.rating.write import check_ratings_output, manifest_beside, taken_fields
 from ds2fast.results import RowArray
 from ds2fast.settings import check_unrated, resolve_amount
@@ -113,9 +114,8 @@ def run_rate(options: RateOptions, output: Path, *, overwrite: bool) -> None:
         click.echo(manifest_beside(output).read_bytes(), nl=False)
     if not options.quiet:
         click.echo(f"{ratings.describe()}\n\nwritten to {output}", err=True)
-    if not ratings.is_complete:
-        print_warnings(["not all rows were asked for: the same command again goes on"])
-    elif not options.quiet:
+    _tell_of_pending(options, ratings)
+    if ratings.is_complete and not options.quiet:
         click.echo(f"next: {_next_command(ratings, output)}", err=True)
 
 
@@ -184,14 +184,24 @@ def run_rate_and_select(
     ratings = rate_pool(options, pool)
     if not options.quiet:
         click.echo(f"{ratings.describe()}\n", err=True)
-    if not ratings.is_complete:
-        print_warnings(["not all rows were asked for: the same command again goes on"])
+    _tell_of_pending(options, ratings)
     if len(ratings.raters) > 1:
         seen = gold | {"scores": ratings.scores}
     else:
         pool, seen = ratings.to_pool(), gold
     select_pool(pool_options, chosen, output, pool, embeddings, overwrite=overwrite, ratings=seen)
     ratings.save(rated, overwrite=overwrite)
+
+
+def _tell_of_pending(options: RateOptions, ratings: ds2fast.Ratings) -> None:
+    """What is left: as it was wished with a limit, and a warning otherwise."""
+    if ratings.is_complete:
+        return
+    if options.limit is None:
+        cost = f"; it may cost {dollars(options.max_cost)} more" if options.max_cost else ""
+        print_warnings([f"not all rows were asked for: the same command again goes on{cost}"])
+    elif not options.quiet:
+        click.echo("without --limit the same command asks for the rest", err=True)
 
 
 def _read_gold(options: PoolOptions, pool: Pool) -> dict[str, Any]:

@@ -139,7 +139,11 @@ def _gather(
 
 def _found(source: Source, argument: str, field: Field, values: list[Any]) -> list[Any]:
     if all(value is MISSING for value in values):
-        hint = "; scores= (--scores) names another field" if argument == "scores" else ""
+        hint = (
+            "; scores= (--scores) names another field, ds2fast rate has an LLM give scores"
+            if argument == "scores"
+            else ""
+        )
         raise InputError(
             f"{argument}: expected a field of the rows, got {field.name!r}, which none of the "
             f"{len(values)} rows has; fields seen: {fields_seen(source.rows)}{hint}"

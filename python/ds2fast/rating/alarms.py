@@ -82,7 +82,9 @@ class Alarms:
         return self._too_many_failed(sure) or self._too_much_alike(sure) or self._no_repeats()
 
     def _too_many_failed(self, sure: float) -> str | None:
-        if not self._failed or (sure and self._finished < FEWEST):
+        if not self._failed or (self._finished < FEWEST and self._failed < self._finished):
+            return None
+        if sure and self._finished < FEWEST:
             return None
         if _least_share(self._failed, self._finished, sure) <= MAX_FAILED:
             return None

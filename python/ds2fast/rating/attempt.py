@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ds2fast.rating.outcome import Kind
 from ds2fast.rating.store import StoredReply
@@ -47,18 +48,16 @@ class Attempt:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     flawed: int = 0
-    broken: int = 0
-    refused: int = 0
-    timed_out: int = 0
-    unconnected: int = 0
+    troubles: Counter[Kind] = field(default_factory=Counter)
 
     def is_spent(self, max_tries: int) -> bool:
         """Whether it has been tried often enough."""
+        timed_out = self.troubles[Kind.TIMEOUT]
         return (
             self.flawed >= min(MAX_FLAWED, max_tries)
-            or self.timed_out >= min(MAX_TIMED_OUT, max_tries)
-            or self.flawed + self.broken + self.timed_out >= max_tries
-            or self.refused >= MAX_REFUSALS
+            or timed_out >= min(MAX_TIMED_OUT, max_tries)
+            or self.flawed + timed_out + self.troubles[Kind.BROKEN] >= max_tries
+            or self.troubles[Kind.BUSY] >= MAX_REFUSALS
             or self.requests >= MAX_REQUESTS
         )
 
@@ -69,11 +68,7 @@ class Attempt:
         """
         if kind is None or kind is Kind.REFORMED:
             return 0.0
-        times = {
-            Kind.BUSY: self.refused,
-            Kind.UNREACHABLE: self.unconnected,
-            Kind.TIMEOUT: self.timed_out,
-        }.get(kind, self.broken)
+        times = self.troubles[kind]
         longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(times - 1, 10))
         return longest * random.uniform(0.5, 1.0)
 

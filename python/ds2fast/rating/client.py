@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from ds2fast.rating.completion import error_message, quote, read_completion
-from ds2fast.rating.endpoint import Endpoint
+from ds2fast.rating.endpoint import NO_KEY, Endpoint
 from ds2fast.rating.outcome import Answer, Kind, Trouble
 from ds2fast.rating.request import RequestForm
 
@@ -23,7 +23,6 @@ _BUSY = {429, 503, 529}
 _NEVER = {
     401: "the key was refused",
     402: "the account has no credit",
-    404: "there is no such model or address",
 }
 _FORBIDDEN = 403  # the key's fault, or, by providers that moderate, the sample's
 _OUT_OF_MONEY = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
@@ -94,10 +93,8 @@ class ChatClient:
         except openai.APIStatusError as error:
             return self._of_status(error, form)
         except openai.APIConnectionError as error:
-            broken = Trouble(
-                Kind.BROKEN, f"the connection broke: {quoted(error.__cause__ or error)}"
-            )
-            return self._unconnected(error) or broken
+            words = f"the connection broke: {quoted(error.__cause__ or error)}"
+            return self._unconnected(error) or Trouble(Kind.BROKEN, words, may_cost=True)
         except openai.OpenAIError as error:
             return Trouble(Kind.BROKEN, f"no usable answer: {quoted(error)}")
 
@@ -128,7 +125,8 @@ class ChatClient:
 
     def _of_status(self, error: APIStatusError, form: RequestForm) -> Trouble:
         status, message = error.status_code, error_message(error.body or error.message)
-        words = f"the server answered {status}: {self._quoted(message)}"
+        said = self._quoted(message).removeprefix(f"{status}: ")
+        words = f"the server answered {status}: {said}".removesuffix(".")
         hopeless = self._hopeless(error)
         if hopeless is not None:
             return Trouble(Kind.FATAL, f"{hopeless}: {words}")
@@ -138,15 +136,24 @@ class ChatClient:
             return Trouble(Kind.BROKEN, words, _retry_after(error.response.headers))
         if status in _OF_THE_REQUEST:
             # Where no option is named the message has to tell, which may quote all of the request.
-            return self._of_form(error.param or message, form, words)
-        return Trouble(Kind.REFUSED, words)
+            named = error.param if isinstance(error.param, str) and error.param else message
+            return self._of_form(named, form, words)
+        return Trouble(Kind.FORBIDDEN if status == _FORBIDDEN else Kind.REFUSED, words)
 
     def _hopeless(self, error: APIStatusError) -> str | None:
         """Why no request would be any good; None where another might be."""
         if error.code in _OUT_OF_MONEY:
             return _NEVER[402]
-        if error.status_code == _FORBIDDEN and not self._has_answered:
-            return "this key may not use the model"
+        if error.status_code == 401 and self._endpoint.api_key == NO_KEY:
+            return (
+                "the server wants a key, and none was given: OPENAI_API_KEY or api_key_file= "
+                "(--api-key-file) brings one"
+            )
+        if error.status_code == 404:
+            return (
+                f"there is no model {self._model!r} at {self._endpoint.name}, or no such address "
+                "(most end in /v1)"
+            )
         return _NEVER.get(error.status_code)
 
     def _of_form(self, message: str, form: RequestForm, words: str) -> Trouble:
@@ -154,7 +161,8 @@ class ChatClient:
         if form.is_refused_logprobs(message):
             return Trouble(Kind.FATAL, f"logprobs: the server gives none: {words}")
         other = form.without(message)
-        if other is None:
+        # Who has answered takes these options: its message quotes the sample, or tells of it.
+        if other is None or self._has_answered:
             return Trouble(Kind.REFUSED, words)
         if self.form == form:  # another request may have found it out before
             self.form = other
@@ -164,7 +172,10 @@ class ChatClient:
         cause = error.__cause__
         if type(cause).__name__ not in _NOT_CONNECTED:
             return None
-        return Trouble(Kind.UNREACHABLE, f"no connection: {self._quoted(str(cause) or error)}")
+        return Trouble(
+            Kind.UNREACHABLE,
+            f"no connection to {self._endpoint.name}: {self._quoted(str(cause) or error)}",
+        )
 
     def _quoted(self, message: object) -> str:
         """A server's message in one line; redacted before it is cut, which might halve a secret."""
@@ -191,7 +202,7 @@ def _open(endpoint: Endpoint, model: str, timeout: float) -> AsyncOpenAI:
 
 
 def _timed_out() -> Trouble:
-    return Trouble(Kind.TIMEOUT, "no answer within the time-out")
+    return Trouble(Kind.TIMEOUT, "no answer within the time-out", may_cost=True)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -10,6 +10,7 @@ import orjson
 from ds2fast.rating.outcome import Answer, Kind, Trouble
 
 QUOTED = 160  # characters of a server's message that a reason quotes
+MOST_TOKENS = 10**9  # no reply has more: what a server counts beyond is no count
 
 
 def read_completion(
@@ -36,7 +37,7 @@ def read_completion(
         text = redact(body.decode("utf-8", "replace"))
         return _broken(f"a body that is no JSON: {quote(text)}")
     if not isinstance(parsed, dict):
-        return _broken(f"a body that is no object: {quote(redact(str(parsed)))}")
+        return _broken(f"a body that is no object: {quote(redact(_shown(parsed)))}")
     if parsed.get("error"):
         return _broken(f"an error: {quote(redact(error_message(parsed)))}")
     choices = parsed.get("choices")
@@ -70,7 +71,14 @@ def error_message(body: Any) -> str:
     found = body.get("error") or body if isinstance(body, dict) else body
     if isinstance(found, dict):
         found = found.get("message") or found.get("detail") or found
-    return str(found)
+    return _shown(found)
+
+
+def _shown(value: Any) -> str:
+    try:
+        return str(value)
+    except RecursionError:
+        return "nested too deeply to be shown"
 
 
 def quote(text: str) -> str:
@@ -80,7 +88,7 @@ def quote(text: str) -> str:
 
 
 def _broken(what: str) -> Trouble:
-    return Trouble(Kind.BROKEN, f"the server sent {what}")
+    return Trouble(Kind.BROKEN, f"the server sent {what}", may_cost=True)
 
 
 def _words(value: Any) -> str | None:
@@ -88,4 +96,4 @@ def _words(value: Any) -> str | None:
 
 
 def _count(value: Any) -> int | None:
-    return value if type(value) is int and value >= 0 else None  # True is no count
+    return value if type(value) is int and 0 <= value < MOST_TOKENS else None  # True is no count

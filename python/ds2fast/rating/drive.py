@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,6 +46,7 @@ class _LoopThread(threading.Thread):
 
     def cancel(self) -> None:
         """Have the run give up what is in flight."""
+        self.began.wait()
         if self._task is not None:
             self._call(self._task.cancel)
         self.join()
@@ -81,7 +83,7 @@ def drive(run: RatingRun, watch: Callable[[], None], stopping: Callable[[], None
     KeyboardInterrupt
         Ctrl-C was pressed; requests in flight were awaited, unless it was pressed again.
     """
-    with _old_objects_passed_over():
+    with _old_objects_passed_over(), _ctrl_c_raised():
         _drive(_LoopThread(run), watch, stopping)
 
 
@@ -102,9 +104,33 @@ def _old_objects_passed_over() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _drive(thread: _LoopThread, watch: Callable[[], None], stopping: Callable[[], None]) -> None:
-    thread.start()
+@contextmanager
+def _ctrl_c_raised() -> Iterator[None]:
+    """Have Ctrl-C raise also where the caller's thread runs a loop.
+
+    `asyncio.run` puts the signal by until its loop goes on, which is when the rating is over.
+    """
+    if not _has_running_loop() or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _has_running_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _drive(thread: _LoopThread, watch: Callable[[], None], stopping: Callable[[], None]) -> None:
+    try:
+        thread.start()
         _watch(thread, watch)
     except KeyboardInterrupt:
         thread.stop()
@@ -113,7 +139,7 @@ def _drive(thread: _LoopThread, watch: Callable[[], None], stopping: Callable[[]
             _watch(thread, watch)
         except KeyboardInterrupt:
             thread.cancel()
-        raise
+        raise KeyboardInterrupt from thread.error  # a full disk is to be seen even so
     except BaseException:  # what watches failed: nothing may run on unseen
         thread.cancel()
         raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from ds2fast.errors import InputError, InputFileError, InputTypeError
 
@@ -24,7 +24,7 @@ class Endpoint:
     Attributes
     ----------
     base_url : str
-        What requests are sent to; it may hold a password.
+        What requests are sent to; it holds no secrets.
     api_key : str
         The key, `"none"` where there is none.
     azure_version : str or None
@@ -32,16 +32,15 @@ class Endpoint:
         in the path.
     """
 
-    base_url: str = field(repr=False)
+    base_url: str
     api_key: str = field(repr=False)
     azure_version: str | None = None
 
     @property
     def name(self) -> str:
-        """The URL without user, password, query and fragment: what is shown and stored."""
+        """The URL in the form in which it is shown and stored."""
         parts = urlsplit(self.base_url)
-        host = parts.netloc.rpartition("@")[2].lower()
-        return urlunsplit((parts.scheme.lower(), host, parts.path.rstrip("/"), "", ""))
+        return urlunsplit((parts.scheme, parts.netloc.lower(), parts.path.rstrip("/"), "", ""))
 
     @property
     def is_openai(self) -> bool:
@@ -49,16 +48,10 @@ class Endpoint:
         return urlsplit(self.base_url).hostname == urlsplit(OPENAI_URL).hostname
 
     def redact(self, text: str) -> str:
-        """`text` without the key and whatever the URL hides, should a server echo them."""
-        for secret in self._secrets():
-            text = text.replace(secret, "[secret]")
-        return text
-
-    def _secrets(self) -> list[str]:
-        parts = urlsplit(self.base_url)
-        written = [parts.username or "", parts.password or "", parts.query]
-        found = [self.api_key, *written, *map(unquote, written)]
-        return [secret for secret in found if len(secret) >= SHORTEST_SECRET]
+        """`text` without the key, should a server echo it."""
+        return (
+            text.replace(self.api_key, "[secret]") if len(self.api_key) >= SHORTEST_SECRET else text
+        )
 
 
 def resolve_endpoint(
@@ -107,7 +100,11 @@ def _parts_of(url: str, name: str) -> tuple[str, str]:
     except ValueError:
         raise InputError(f"{expected}, got one without a usable host and port") from None
     if parts.scheme not in {"http", "https"} or not host:
-        raise InputError(f"{expected}, got scheme {parts.scheme!r} and host {host or ''!r}")
+        got = "a password in it" if "@" in url else repr(url)
+        raise InputError(f"{expected}, that begins with http:// or https://, got {got}")
+    if parts.username is not None or parts.query or parts.fragment:
+        # They would be logged by whatever handles URLs, and a query would stand before the path.
+        raise InputError(f"{expected}, got one with a user, a password, a query or a fragment")
     return host, parts.path
 
 
@@ -131,6 +128,8 @@ def _key_in(variable: str) -> str | None:
 def _read_key(path: str | os.PathLike[str] | None) -> str | None:
     if path is None:
         return None
+    if not isinstance(path, str | os.PathLike):
+        raise InputTypeError(f"api_key_file: expected a file, got {type(path).__name__}")
     try:
         text = Path(path).expanduser().read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from ds2fast.progress import Progress, Reporter
 from ds2fast.rating.job import RatingJob, prepare_rating
@@ -26,6 +26,8 @@ from ds2fast.results import ShortRepr
 
 REPLY_SECONDS = 2.0
 """What a request takes where no reply was had yet to tell."""
+
+_CHECKED = ("field", "timeout", "max_tries", "max_cost")
 
 EXAMPLE_REPLY = '{"rarity": 5, "complexity": 5, "informativeness": 5, "overall": 5}'
 
@@ -132,6 +134,9 @@ class RatingEstimate(ShortRepr):
 
 
 def _describe(rater: RaterEstimate, concurrency: int) -> list[str]:
+    if not rater.replies:
+        kept = f"all {rater.kept} replies are kept from before"
+        return [f"{rater.model} at {rater.endpoint}: nothing is left to be asked, {kept}"]
     kept = f", {rater.kept} replies are kept from before" if rater.kept else ""
     how = "as replies so far took" if rater.is_measured else "a guess"
     return [
@@ -161,6 +166,17 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+class OnlyOfRating(TypedDict, total=False):
+    """Arguments of `rate` that an estimate does not depend on."""
+
+    field: str
+    api_key_file: str | os.PathLike[str] | None
+    timeout: float
+    max_tries: int
+    max_cost: float | None
+    keep_going: bool
+
+
 def estimate_rating(
     data: Any,
     *,
@@ -182,6 +198,7 @@ def estimate_rating(
     tokenizer: str | os.PathLike[str] | None = None,
     seed: int = 0,
     progress: Progress = None,
+    **others: Unpack[OnlyOfRating],
 ) -> RatingEstimate:
     """What `rate` with the same arguments will take; nothing is sent, no key is needed.
 
@@ -193,6 +210,9 @@ def estimate_rating(
     data, model, base_url, text, prompt, temperature, repeat, sample, logprobs, max_sample_tokens, \
 max_reply_tokens, concurrency, limit, price, retry_failed, store, tokenizer, seed, progress
         As `ds2fast.rate` takes them.
+    **others
+        `field`, `api_key_file`, `timeout`, `max_tries`, `max_cost`, `keep_going`: checked as
+        `ds2fast.rate` does, so that one set of arguments serves both, and without effect.
 
     Returns
     -------
@@ -211,6 +231,8 @@ max_reply_tokens, concurrency, limit, price, retry_failed, store, tokenizer, see
     >>> estimate.requests, estimate.cost < 0.01
     (2, True)
     """
+    given: dict[str, Any] = dict(others)
+    checked = {name: given[name] for name in _CHECKED if name in given}
     settings = check_rating(
         model=model,
         temperature=temperature,
@@ -225,6 +247,7 @@ max_reply_tokens, concurrency, limit, price, retry_failed, store, tokenizer, see
         retry_failed=retry_failed,
         store=store,
         seed=seed,
+        **checked,
     )
     job = prepare_rating(
         data,
@@ -274,7 +297,7 @@ def _estimate(job: RatingJob, rater: Rater, reporter: Reporter) -> RaterEstimate
         completion_tokens=completion_tokens,
         price=price,
         cost=cost,
-        is_known_price=settings.price is None,
+        is_known_price=settings.price is None and price is not None,
         seconds=total * seconds / min(settings.concurrency, max(total, 1)),
         reply_seconds=seconds,
         is_measured=is_measured,

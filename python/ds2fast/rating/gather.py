@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from ds2fast.checks import UNRATED
 from ds2fast.rating.job import RatingJob
 from ds2fast.rating.levels import level_of
+from ds2fast.rating.notes import NO_TEXT, NOT_ASKED
 from ds2fast.rating.rater import Rater
-from ds2fast.rating.result import NO_TEXT, NOT_ASKED, RaterScores
+from ds2fast.rating.result import RaterScores
 from ds2fast.rating.store import StoredReply
 from ds2fast.rating.tally import Tally
 from ds2fast.rating.tasks import Replies
@@ -29,6 +32,7 @@ def gather(
     cost: float | None,
     kept: int,
     store: str,
+    form: Mapping[str, Any] | None = None,
 ) -> RaterScores:
     """What a rater gave to each row; see `RaterScores`.
 
@@ -39,7 +43,10 @@ def gather(
     overall = np.array([_overall(reply) for reply in first] + [UNRATED], dtype=np.int64)
     of_row = job.samples.of_row  # −1, the last place, where a row has no text
     return RaterScores(
-        rater=rater,
+        model=rater.model,
+        endpoint=rater.endpoint.name,
+        identity=rater.identity(),
+        form=form,
         field=field,
         scores=_levels(overall)[of_row],
         criteria=_criteria(first, rater, of_row),
@@ -49,6 +56,7 @@ def gather(
         pending=_pending(job, replies)[of_row],
         tally=tally,
         cost=cost,
+        spent=_spent(job, rater, replies),
         kept=kept,
         store=store,
     )
@@ -115,3 +123,26 @@ def _pending(job: RatingJob, replies: Replies) -> BoolArray:
         turns = ((samples.keys[place], turn) for turn in range(settings.repeat))
         found[place] = any(turn not in replies for turn in turns)
     return found
+
+
+def _spent(job: RatingJob, rater: Rater, replies: Replies) -> dict[str, Any]:
+    """What all replies of this rating took, whenever they were had."""
+    samples, settings, price = job.samples, job.settings, job.price_of(rater)
+    turns = dict.fromkeys(samples.order(settings.seed)[: settings.sample], settings.repeat)
+    keys = (
+        (key, turn) for place, key in enumerate(samples.keys) for turn in range(turns.get(place, 1))
+    )
+    had = [replies[key] for key in keys if key in replies]
+    prompt = sum(reply.prompt_tokens for reply in had)
+    completion = sum(reply.completion_tokens for reply in had)
+    cost = None
+    if price is not None:
+        cost = price.cost(prompt_tokens=prompt, completion_tokens=completion)
+    return {
+        "replies": len(had),
+        "failed": sum(not reply.is_rated for reply in had),
+        "requests": sum(reply.requests for reply in had),
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "cost": cost,
+    }

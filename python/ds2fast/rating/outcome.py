@@ -40,6 +40,7 @@ class Kind(Enum):
     TIMEOUT = "timeout"  # slow down, ask again
     UNREACHABLE = "unreachable"  # no connection: wait, ask again; says nothing of the sample
     BROKEN = "broken"  # the server failed, or what came is no chat completion: ask again
+    FORBIDDEN = "forbidden"  # this sample, or every one: others will tell
     REFUSED = "refused"  # this request is no good: asking again would not help
     REFORMED = "reformed"  # the server lacks an option: ask again without it
     FATAL = "fatal"  # no request would be any good
@@ -57,8 +58,11 @@ class Trouble:
         What happened, in words that hold no secret.
     retry_after : float or None
         Seconds that the server asks to wait.
+    may_cost : bool
+        Whether the model may have worked for it: the server took the request, and broke off.
     """
 
     kind: Kind
     reason: str
     retry_after: float | None = None
+    may_cost: bool = False

@@ -13,6 +13,9 @@ SMALLEST_STEP = 8
 SLOWDOWN = 4.0
 """Requests that take this many times as long as the quickest stand in a queue for most of it."""
 
+STILL = 0.75
+"""With half as many in flight a queue of ours would take half as long; above this it is none."""
+
 FEW_REFUSED, MANY_REFUSED = 0.02, 0.10
 """Shares of a step: up to the one the number grows, above the other it shrinks."""
 
@@ -47,6 +50,7 @@ class Pace:
     _quickest: float = field(init=False, default=float("inf"))
     _latencies: list[float] = field(init=False, default_factory=list)
     _refused: int = field(init=False, default=0)
+    _slow: _Slow | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.limit = min(START, self.ceiling)
@@ -86,7 +90,13 @@ class Pace:
         self._refused = 0
 
     def _next_limit(self, total: int) -> int:
-        refused, slowdown = self._refused / total, self._slowdown()
+        refused, latency = self._refused / total, self._median()
+        if self._slow is not None and self._is_the_servers_own(latency):
+            self._quickest, limit = latency, self._slow.began
+            self._slow = None
+            return limit
+        slowdown = latency / self._quickest if latency > 0 else 1.0
+        self._remember(slowdown, latency)
         is_hindered = self._refused > 1 and refused > FEW_REFUSED
         self._has_objected |= is_hindered or slowdown > SLOWDOWN
         chance = SURE * math.sqrt(MANY_REFUSED * (1.0 - MANY_REFUSED) / total)
@@ -98,10 +108,34 @@ class Pace:
             return self.limit
         return self.limit + max(1, self.limit // 8) if self._has_objected else 2 * self.limit
 
-    def _slowdown(self) -> float:
-        """How many times as long as the quickest the median request of this step took."""
+    def _median(self) -> float:
+        """Seconds of this step's median request; 0 where all were refused."""
         if not self._latencies:
-            return 1.0
+            return 0.0
         latency = median(self._latencies)
         self._quickest = min(self._quickest, latency)
-        return latency / self._quickest if self._quickest > 0 else 1.0
+        return latency
+
+    def _remember(self, slowdown: float, latency: float) -> None:
+        """What it was like when slowness began, so that shrinking can be seen to help."""
+        if slowdown <= SLOWDOWN:
+            self._slow = None
+        elif self._slow is None:
+            self._slow = _Slow(self.limit, self.limit, latency)
+        elif latency > self._slow.latency / STILL:  # a queue that was still coming up
+            self._slow = _Slow(self._slow.began, self.limit, latency)
+
+    def _is_the_servers_own(self, latency: float) -> bool:
+        """Whether half as many in flight are hardly quicker: then they stood in no queue."""
+        if self._slow is None:
+            return False
+        return self.limit <= self._slow.limit // 2 and latency > STILL * self._slow.latency
+
+
+@dataclass(frozen=True)
+class _Slow:
+    """How many were in flight when slowness began; when it was at its worst, and how slow."""
+
+    began: int
+    limit: int
+    latency: float

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,10 @@ The line "[... characters left out ...]" stands for a part cut to save space: do
 against it."""
 
 _MARK_DIGITS = 18  # decimal: six tokens where numbers are written by threes
+_PLACEHOLDER = re.compile(
+    r"\{+(?:sample|text|data|row|instruction|input|output|response|prompt|completion|question"
+    r"|answer|conversation|messages)\}+"
+)
 _LARGEST_FILE = 1 << 20
 
 
@@ -193,6 +198,12 @@ def read_prompt(path: str | os.PathLike[str]) -> Prompt:
             f"prompt {place}: expected instructions to reply with one JSON object that has "
             f'"overall", a whole number from {LOWEST} to {HIGHEST}, got a text without the word '
             f"{' and '.join(missing)}"
+        )
+    placeholder = _PLACEHOLDER.search(text)
+    if placeholder is not None:
+        raise InputError(
+            f"prompt {place}: expected instructions alone, got the placeholder "
+            f"{placeholder.group()}: the sample follows as a message of its own"
         )
     return Prompt(text, ("overall",), place.name)
 

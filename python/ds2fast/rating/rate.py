@@ -96,7 +96,9 @@ def rate(
     limit : int, optional
         Samples to ask for in this run.
     max_cost : float, optional
-        US dollars that this run may cost for each model; it stops before it could exceed them.
+        US dollars that this run may cost for each model. It stops before it could exceed them, as
+        far as tokens can be foretold: a quarter more prompt tokens than estimated are held back for
+        each request, and a reply of full length.
     price : (float, float), optional
         US dollars for a million prompt tokens and a million completion tokens.
     retry_failed : bool
@@ -116,16 +118,18 @@ def rate(
     Returns
     -------
     Ratings
-        `.scores` (N,) or (N, R), `.repeats`, `.reasons`, `.save(path)`.
+        `.scores` (N,) or (N, R), `.repeats`, `.reasons`, `.save(path)`;
+        `select(ratings.to_pool(), repeats=ratings.repeats)` goes on.
 
     Raises
     ------
     RatingAlarm
         More than 5 % of the replies failed, more than 60 % of the scores are one level, or all
-        replies, or all repeats, are the same. What came is kept.
+        replies, or all repeats, are the same; of twenty replies or more (fifty repeats), or all of
+        fewer failed. What came is kept.
     ServerError
-        The server cannot be reached, refuses the key or the model, or refuses all for ten minutes.
-        What came is kept.
+        The server cannot be reached, refuses the key or the model, fails the first tries of twenty
+        samples in a row, or refuses all for ten minutes. What came is kept.
     InputError, InputTypeError, InputFileError
         An argument that cannot be used; the message names it.
     OutputError

@@ -160,6 +160,7 @@ def _read_answer(answer: str, criteria: tuple[str, ...], sample: str | None) -> 
         raise _FlawError(_nothing(answer, objects, criteria))
     told = _agreed([members for _, members in found], criteria)
     _check_prose(answer, objects, told)
+    _check_revised(objects, told)
     _check_own([answer[item.begin : item.end] for item, _ in found], sample)
     if criteria == ("overall",):
         told |= _extras([members for _, members in found])
@@ -241,11 +242,10 @@ def _tell(told: dict[str, int], name: str, value: Any) -> None:
 
 
 def _check_prose(answer: str, objects: Sequence[FoundObject], told: Mapping[str, int]) -> None:
-    """Prose that rates otherwise than the object leaves it open which of the two is meant."""
-    gap = r"[\s\"'*_`]*+"
+    """Prose that rates otherwise, or refuses, leaves it open which of the two is meant."""
     said = re.compile(
-        rf"(?<![^\W_])(?P<name>{_either(tuple(told))})(?![^\W_]){gap}(?:(?:rating|score){gap})?"
-        rf"(?:[:=|–—-]|is\b){gap}(?P<number>\d++(?:\.\d++)?+)(?!\s*(?:[-–—]|to\b|\.\.)\s*\d)",
+        rf"(?<![^\W_])(?P<name>{_either(tuple(told))})(?![^\W_])[^\d.,;!?\n]{{0,30}}?[\s:=|>\"'*_`(–—-]"
+        rf"(?P<number>\d++(?:\.\d++)?+)(?!\s*(?:[-–—]|to\b|\.\.)\s*\d)",
         re.IGNORECASE,
     )
     for begin, end in _between(answer, objects):
@@ -253,6 +253,31 @@ def _check_prose(answer: str, objects: Sequence[FoundObject], told: Mapping[str,
             name = match["name"].lower()
             if whole_number(match["number"]) != told.get(name):
                 raise _FlawError(f"{name} has two values: {_quote(match.group())} in prose")
+        refused = _REFUSAL.search(answer, begin, end)
+        if refused is not None:
+            raise _FlawError(f"rates and refuses: {_quote(answer[refused.start() : end])}")
+
+
+def _check_revised(objects: Sequence[FoundObject], told: Mapping[str, int]) -> None:
+    """A rating under a longer name (final_overall) is no other criterion, but a second value."""
+    for item in objects:
+        for key, value in _all_members(item.members or Members()):
+            name = next((name for name in told if name in _name(key) and name != _name(key)), None)
+            number = whole_number(value)
+            if name is not None and number is not None and number != told[name]:
+                raise _FlawError(
+                    f"{name} has two values: {told[name]}, and {number} as {_shown(key)}"
+                )
+
+
+def _all_members(members: Members) -> Iterator[tuple[str, Any]]:
+    for key, value in members:
+        if not isinstance(value, Members):
+            yield key, value
+            continue
+        # Under any key: what revises a rating may be called anything.
+        for inner, other in _all_members(value):
+            yield (f"{key}.{inner}", other)
 
 
 def _check_own(objects: Sequence[str], sample: str | None) -> None:

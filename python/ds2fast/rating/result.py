@@ -15,13 +15,9 @@ from ds2fast.checks import UNRATED
 from ds2fast.errors import InputError
 from ds2fast.pool import Pool
 from ds2fast.rating.levels import NUM_LEVELS
-from ds2fast.rating.rater import Rater
 from ds2fast.rating.tally import Tally
 from ds2fast.rating.write import save_ratings
 from ds2fast.results import BoolArray, DoubleArray, IntArray, ShortRepr
-
-NO_TEXT = "the row has no text"
-NOT_ASKED = "not asked yet"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -30,8 +26,12 @@ class RaterScores(ShortRepr):
 
     Attributes
     ----------
-    rater : Rater
-        Who rated.
+    model, endpoint : str
+        Who rated, and where it answers.
+    identity : mapping of str to Any
+        What its replies are kept by: prompt, temperature and all.
+    form : mapping of str to Any or None
+        Options that the server took in this run; None where nothing was asked.
     field : str
         Name of its column of scores.
     scores : (N,) int64
@@ -50,14 +50,19 @@ class RaterScores(ShortRepr):
     tally : Tally
         Replies, requests and tokens of this run; what was kept before is not counted.
     cost : float or None
-        What they cost, as far as can be told.
+        US dollars of this run, as far as can be told.
+    spent : mapping of str to Any
+        Replies, requests, tokens and US dollars of all replies here, whenever they were had.
     kept : int
         Replies that were kept before.
     store : str
         The file that holds all replies.
     """
 
-    rater: Rater
+    model: str
+    endpoint: str
+    identity: Mapping[str, Any]
+    form: Mapping[str, Any] | None
     field: str
     scores: IntArray
     criteria: Mapping[str, IntArray]
@@ -67,6 +72,7 @@ class RaterScores(ShortRepr):
     pending: BoolArray
     tally: Tally
     cost: float | None
+    spent: Mapping[str, Any]
     kept: int
     store: str
 
@@ -88,22 +94,26 @@ class RaterScores(ShortRepr):
         unrated = self.scores == UNRATED
         levels, counts = np.unique(self.scores[~unrated], return_counts=True)
         return {
-            **self.rater.identity(),
+            **self.identity,
+            "options": None if self.form is None else dict(self.form),
             "field": self.field,
             "rated": int((~unrated).sum()),
             "unrated": int(unrated.sum()),
             "not_asked": int(self.pending.sum()),
             "levels": dict(zip(map(str, levels.tolist()), counts.tolist(), strict=True)),
             "repeated_rows": int((self.repeats != UNRATED).any(axis=1).sum()),
-            "replies": self.tally.replies,
-            "failed": self.tally.failed,
-            "kept_before": self.kept,
-            "requests": self.tally.requests,
-            "troubles": dict(self.tally.troubles),
-            "prompt_tokens": self.tally.prompt_tokens,
-            "completion_tokens": self.tally.completion_tokens,
-            "tokens_estimated": self.tally.is_estimated,
-            "cost": self.cost,
+            **self.spent,
+            "this_run": {
+                "kept_before": self.kept,
+                "replies": self.tally.replies,
+                "failed": self.tally.failed,
+                "requests": self.tally.requests,
+                "troubles": dict(self.tally.troubles),
+                "prompt_tokens": self.tally.prompt_tokens,
+                "completion_tokens": self.tally.completion_tokens,
+                "tokens_estimated": self.tally.is_estimated,
+                "cost": self.cost,
+            },
             "store": self.store,
         }
 
@@ -142,6 +152,10 @@ class Ratings(ShortRepr):
     def __len__(self) -> int:
         return len(self.pool)
 
+    def __repr__(self) -> str:
+        rated = int((self.scores != UNRATED).reshape(len(self), -1).any(axis=1).sum())
+        return f"Ratings({rated} of {len(self)} rows rated by {len(self.raters)} models)"
+
     @property
     def scores(self) -> IntArray:
         """(N,) levels 0..5 of one rater, (N, R) of several; −1 where unrated."""
@@ -165,7 +179,7 @@ class Ratings(ShortRepr):
 
     def _join(self, reasons: tuple[str | None, ...]) -> str | None:
         named = zip(self.raters, reasons, strict=True)
-        words = [f"{rater.rater.model}: {reason}" for rater, reason in named if reason is not None]
+        words = [f"{rater.model}: {reason}" for rater, reason in named if reason is not None]
         return "; ".join(words) or None
 
     @property
@@ -187,15 +201,15 @@ class Ratings(ShortRepr):
                 "select(ratings.pool, scores=ratings.scores) takes several"
             )
         rated = self.raters[0]
-        overall = rated.criteria["overall"]
-        unrated = int((overall == UNRATED).sum())
+        unrated = int((rated.scores == UNRATED).sum())
         return replace(
             self.pool,
             scores=rated.scores,
-            raw_scores=np.where(overall == UNRATED, np.nan, overall),
+            # Levels, as in the file that `save` writes: repeats and gold are read on that scale.
+            raw_scores=np.where(rated.scores == UNRATED, np.nan, rated.scores),
             num_levels=NUM_LEVELS,
             score_mapping=(
-                f"overall by {rated.rater.model}, 1..10, compressed to 0..5: "
+                f"overall by {rated.model}, 1..10, compressed to 0..5: "
                 f"clip(overall, 4, 9) - 4; {unrated} row{'s' * (unrated != 1)} unrated"
             ),
         )

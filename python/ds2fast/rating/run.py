@@ -21,14 +21,17 @@ from ds2fast.rating.pace import Pace
 from ds2fast.rating.prompt import Prompt
 from ds2fast.rating.queue import AttemptQueue
 from ds2fast.rating.reply import Reading, read_reply
+from ds2fast.rating.request import RequestForm
+from ds2fast.rating.silence import BUSY_PATIENCE, Silence
 from ds2fast.rating.store import StoredReply
 from ds2fast.rating.tally import Tally
 
-PATIENCE = 120.0  # seconds without a connection
-FIRST_PATIENCE = 15.0  # the same where none was ever had
-BUSY_PATIENCE = 600.0  # seconds in which a server refuses all, or asks to wait
 GRACE = 15.0  # seconds that requests in flight are awaited when a run is stopped
 TICK = 0.5
+
+_NO_LOGPROBS = (
+    "logprobs: the server takes the option and gives none: leave logprobs= (--logprobs) out"
+)
 
 
 class Ending(Enum):
@@ -97,16 +100,28 @@ class RatingRun:
         self._commit = GroupCommit(write, self._kept)
         self._in_flight: set[asyncio.Task[None]] = set()
         self._uncommitted = 0
-        self._is_first = True
-        self._quiet_since: float | None = None  # of the first trouble since the last answer
+        self._silence = Silence()
+        self._has_answered = False
+        self._forbidden: set[bytes] = set()
         self._changed = asyncio.Event()
         self._is_stopping = False
+        self._deadline = math.inf  # of what is in flight, once the user stops the run
         self._bug: BaseException | None = None
 
     @property
     def num_in_flight(self) -> int:
         """Requests under way, and replies that are not on disk yet."""
         return len(self._in_flight) + self._uncommitted
+
+    @property
+    def form(self) -> RequestForm:
+        """Options that the server takes, as far as it has told."""
+        return self._client.form
+
+    @property
+    def silent_seconds(self) -> float:
+        """Seconds in which nothing was answered."""
+        return self._silence.lasted(time.monotonic())
 
     @property
     def num_kept(self) -> int:
@@ -125,14 +140,19 @@ class RatingRun:
             while not self._is_stopping and (self._queue or self.num_in_flight):
                 if writing.done():
                     break
-                self._send()
-                await self._wait()
+                # One clock for both: a pause that ends between two looks would be waited for for
+                # ever.
+                now = time.monotonic()
+                self._send(now)
+                await self._wait(now)
             await self._land(writing)
         finally:
             await self._cancel()
             self._commit.close()
-            await writing
-            await self._client.close()
+            try:
+                await writing
+            finally:
+                await self._client.close()
         if self._bug is not None:
             raise self._bug
 
@@ -143,9 +163,8 @@ class RatingRun:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
 
-    def _send(self) -> None:
+    def _send(self, now: float) -> None:
         """Send what may be sent now."""
-        now = time.monotonic()
         while not self._is_stopping and self.num_in_flight < self._most_in_flight:
             task = self._queue.peek(now)
             if task is None or self._pace.wait(now) > 0:
@@ -162,11 +181,10 @@ class RatingRun:
     @property
     def _most_in_flight(self) -> int:
         """One until the server has answered once: that one finds out which options it takes."""
-        return 1 if self._is_first else self._pace.limit
+        return 1 if self._silence.is_first else self._pace.limit
 
-    async def _wait(self) -> None:
-        """Wait until something has come, or may be sent."""
-        now = time.monotonic()
+    async def _wait(self, now: float) -> None:
+        """Wait until something has come, or may be sent that `_send` could not send."""
         due = self._queue.wait(now)
         pauses = [max(self._pace.wait(now), due)] if due is not None else []
         is_full = self.num_in_flight >= self._most_in_flight
@@ -179,12 +197,10 @@ class RatingRun:
 
     async def _land(self, writing: asyncio.Task[None]) -> None:
         """Await what is in flight and paid for; where the user stopped the run, for a while."""
-        grace = GRACE if self.ending is Ending.STOPPED else math.inf
-        deadline = time.monotonic() + grace
-        while self.num_in_flight and not writing.done() and time.monotonic() < deadline:
+        while self.num_in_flight and not writing.done() and time.monotonic() < self._deadline:
             self._changed.clear()
             try:
-                await asyncio.wait_for(self._changed.wait(), min(grace, TICK))
+                await asyncio.wait_for(self._changed.wait(), TICK)
             except TimeoutError:
                 continue
 
@@ -209,15 +225,19 @@ class RatingRun:
             self._troubled(attempt, outcome, sent, now)
 
     def _answered(self, attempt: Attempt, answer: Answer, sent: float, now: float) -> None:
-        self._pace.finished(sent, now, alone=self._is_first)
-        self._is_first, self._quiet_since = False, None
+        self._pace.finished(sent, now, alone=self._silence.is_first)
+        self._silence.end()
+        self._has_answered = True
         prompt, completion = self._watched.budget.tokens(attempt.task, answer)
         attempt.prompt_tokens += prompt
         attempt.completion_tokens += completion
         self._watched.tally.answered(answer, prompt, completion)
         reading = self._read(attempt.task, answer)
         if reading.criteria is not None and self._lacks_logprobs(answer):
-            self._end(Ending.SERVER, "logprobs: the server takes the option, and gives none")
+            self._end(
+                Ending.SERVER,
+                _NO_LOGPROBS,
+            )
         if reading.criteria is not None:
             expected = expected_level(
                 answer.content, answer.token_choices, sample=attempt.task.text
@@ -244,30 +264,34 @@ class RatingRun:
         )
 
     def _troubled(self, attempt: Attempt, trouble: Trouble, sent: float, now: float) -> None:
-        self._watched.tally.troubled(trouble, attempt.task.prompt_tokens)
-        if trouble.kind is Kind.FATAL:
+        kind = trouble.kind
+        self._watched.tally.troubled(
+            trouble, attempt.task.prompt_tokens, self._watched.budget.max_reply_tokens
+        )
+        if kind is Kind.FATAL or (kind is Kind.FORBIDDEN and self._is_forbidden(attempt)):
             self._end(Ending.SERVER, trouble.reason)
             return
         if trouble.retry_after is not None:
             self._pace.pause(now + trouble.retry_after)
-        if trouble.kind is Kind.TIMEOUT:
-            if not attempt.timed_out:  # again with the same sample it tells of that, not of a queue
-                self._pace.finished(sent, now)
-            attempt.timed_out += 1
-        if trouble.kind is Kind.BUSY:
+        if kind is Kind.BUSY:
             self._pace.refused(sent, now)
-            attempt.refused += 1
-        elif trouble.kind is Kind.UNREACHABLE:
-            attempt.unconnected += 1
-        elif trouble.kind in {Kind.BROKEN, Kind.REFUSED}:
-            attempt.broken += 1
-        if trouble.kind in {Kind.REFUSED, Kind.BROKEN}:
-            self._is_first, self._quiet_since = False, None  # a server is there
-        if trouble.kind is Kind.REFUSED:
+        if kind is Kind.TIMEOUT and not attempt.troubles[kind]:
+            self._pace.finished(sent, now)  # the second tells of the sample, not of a queue
+        is_fresh = not attempt.troubles.total() and not attempt.flawed
+        attempt.troubles[kind] += 1
+        if kind is Kind.REFUSED:
+            self._silence.end()  # of this sample: the server is well
+        self._watch_silence(trouble, sent, now, is_fresh=is_fresh)
+        if kind is Kind.REFUSED or (kind is Kind.FORBIDDEN and self._has_answered):
             self._finish(attempt.failed(trouble.reason, None, now - sent))
-            return
-        self._watch_silence(trouble, now)
-        self._try_again(attempt, trouble.kind, trouble.reason, None, sent, now)
+        else:
+            self._try_again(attempt, kind, trouble.reason, None, sent, now)
+
+    def _is_forbidden(self, attempt: Attempt) -> bool:
+        """Whether the key is at fault: several samples were forbidden, and none answered."""
+        self._forbidden.add(attempt.task.key)
+        enough = len(self._forbidden) > 1 or attempt.troubles[Kind.FORBIDDEN] > 1
+        return enough and not self._has_answered
 
     def _try_again(
         self,
@@ -283,19 +307,13 @@ class RatingRun:
         else:
             self._queue.put_back(attempt, now + attempt.pause(kind))
 
-    def _watch_silence(self, trouble: Trouble, now: float) -> None:
-        """End the run where the server is gone, or refuses all for too long."""
-        if trouble.kind not in {Kind.UNREACHABLE, Kind.BUSY, Kind.TIMEOUT}:
-            return
-        if self._quiet_since is None:
-            self._quiet_since = now
-        patience = BUSY_PATIENCE
-        if trouble.kind is Kind.UNREACHABLE:
-            patience = FIRST_PATIENCE if self._is_first else PATIENCE
-        if now - self._quiet_since > patience:
-            self._end(Ending.SERVER, f"{trouble.reason}; for {now - self._quiet_since:.0f} s now")
-        elif self._pace.wait(now) > BUSY_PATIENCE:
-            wait = self._pace.wait(now)
+    def _watch_silence(self, trouble: Trouble, sent: float, now: float, *, is_fresh: bool) -> None:
+        """Send less while nothing is answered; end the run where that lasts, or is asked for."""
+        self._pace.pause(now + self._silence.pause(trouble.kind, sent, now))
+        too_long = self._silence.too_long(trouble.kind, sent, now, is_fresh=is_fresh)
+        if too_long is not None:
+            self._end(Ending.SERVER, f"{trouble.reason}; {too_long}")
+        elif (wait := self._pace.wait(now)) > BUSY_PATIENCE:  # nothing would be sent until then
             self._end(Ending.SERVER, f"{trouble.reason}; it asks to wait for {wait:.0f} s")
 
     def _finish(self, reply: StoredReply) -> None:
@@ -322,5 +340,7 @@ class RatingRun:
         """Send no more; the first reason stands."""
         if not self._is_stopping:
             self.ending, self.reason = ending, reason
+        if ending is Ending.STOPPED:
+            self._deadline = min(self._deadline, time.monotonic() + GRACE)
         self._is_stopping = True
         self._changed.set()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
-from ds2fast.errors import RatingAlarm, ServerError
+from ds2fast.errors import InputError, RatingAlarm, ServerError
 from ds2fast.progress import Reporter
 from ds2fast.rating.alarms import Alarms
 from ds2fast.rating.budget import Budget
@@ -23,7 +25,9 @@ from ds2fast.rating.settings import RatingSettings
 from ds2fast.rating.store import ReplyStore, StoredReply
 from ds2fast.rating.tally import Tally
 from ds2fast.rating.tasks import plan_tasks
-from ds2fast.rating.words import describe_state
+from ds2fast.rating.words import describe_state, short_name
+
+SILENT = 3.0  # seconds without an answer that the bar tells of
 
 
 def rate_with(
@@ -55,25 +59,29 @@ class _Session:
         self._replies = dict(store.replies(self._number))
         self._plan = plan_tasks(job.samples, self._replies, job.settings)
         self._tally = Tally()
+        self._form: dict[str, Any] | None = None
         self._alarms = Alarms(watches_repeats=job.settings.repeat > 1)
         self._alarms.see_all(self._standing())
 
     def _standing(self) -> list[StoredReply]:
-        """Replies of this rating that were had before, but those that are asked for again."""
-        missing = set(self._plan.missing)
-        pairs = [pair for pair in self._plan.wanted if pair not in missing]
-        keys = ((self._job.samples.keys[place], turn) for place, turn in pairs)
-        return [self._replies[key] for key in keys if key in self._replies]
+        """Replies of this rating that were had before, but for those that are to be asked again."""
+        keys = ((self._job.samples.keys[place], turn) for place, turn in self._plan.wanted)
+        found = [self._replies[key] for key in keys if key in self._replies]
+        if self._job.settings.retry_failed:
+            return [reply for reply in found if reply.is_rated]
+        return found
 
     def ask(self, reporter: Reporter) -> str:
         """Ask for what is missing; the ending in words."""
-        self._check_alarms(at_end=not self._plan.missing)
+        self._check_alarms(at_end=not self._plan.missing, before=True)
         if not self._plan.missing:
             return "done"
         run = self._new_run()
         self._drive(run, reporter)
+        self._form = asdict(run.form)
         _raise_for(run, self._store.path)
         if run.ending is Ending.COST:
+            self._check_cost(run)
             return run.reason
         self._check_alarms(at_end=True)
         keys = ((self._job.samples.keys[place], turn) for place, turn in self._plan.wanted)
@@ -92,6 +100,7 @@ class _Session:
             cost=self._tally.cost(self._job.price_of(self._rater)),
             kept=self._plan.num_kept,
             store=os.fspath(self._store.path),
+            form=self._form,
         )
 
     def _new_run(self) -> RatingRun:
@@ -115,11 +124,13 @@ class _Session:
 
     def _drive(self, run: RatingRun, reporter: Reporter) -> None:
         """Run to the end under a bar that is named after the model."""
-        stage, start = f"rating with {self._rater.model}", time.monotonic()
+        stage, start = f"rating with {short_name(self._rater.model)}", time.monotonic()
         total, price = len(self._plan.missing), self._job.price_of(self._rater)
 
         def watch() -> None:
             detail = describe_state(self._tally, price, time.monotonic() - start)
+            if run.silent_seconds > SILENT:
+                detail = f"no answer for {run.silent_seconds:.0f} s, {detail}"
             reporter.update(stage, self._tally.replies, total, unit="reply", detail=detail)
 
         def stopping() -> None:
@@ -129,13 +140,31 @@ class _Session:
             )
 
         with reporter.stage(stage, unit="reply"):
-            drive(run, watch, stopping)
+            try:
+                drive(run, watch, stopping)
+            except KeyboardInterrupt as stop:
+                stop.add_note(
+                    f"{run.num_kept} replies of this run are kept in {self._store.path}; the same "
+                    "command goes on from there"
+                )
+                raise
 
-    def _check_alarms(self, *, at_end: bool) -> None:
+    def _check_alarms(self, *, at_end: bool, before: bool = False) -> None:
         """Raise an alarm over all replies that were had."""
         reason = None if self._keep_going else self._alarms.raised(at_end=at_end)
         if reason is not None:
-            raise RatingAlarm(_alarm_words(reason, f"all replies are kept in {self._store.path}"))
+            asked = "nothing was asked now, " if before else ""
+            raise RatingAlarm(
+                _alarm_words(reason, f"{asked}all replies are kept in {self._store.path}")
+            )
+
+    def _check_cost(self, run: RatingRun) -> None:
+        """Refuse a cost that no request can be had for."""
+        if not self._tally.requests:
+            raise InputError(
+                f"max_cost: expected enough for one request, got {self._job.settings.max_cost:g}: "
+                f"{run.reason}"
+            )
 
 
 def _open_client(rater: Rater, settings: RatingSettings) -> ChatClient:
@@ -158,18 +187,17 @@ def _open_client(rater: Rater, settings: RatingSettings) -> ChatClient:
 
 def _raise_for(run: RatingRun, store: os.PathLike[str]) -> None:
     """Raise what ended a run, if anything was wrong."""
-    kept = f"the {run.num_kept} replies of this run are kept in {store}"
-    if not run.num_kept:
-        kept = "no reply was had"
+    kept = f"{run.num_kept} replies of this run are kept in {store}"
     if run.ending is Ending.ALARM:
         raise RatingAlarm(_alarm_words(run.reason, kept))
     if run.ending is Ending.SERVER:
-        raise ServerError(f"{run.reason}; {kept}, the next run goes on from there")
+        goes_on = f"; {kept}, and the next run goes on from there" if run.num_kept else ""
+        raise ServerError(f"{run.reason}{goes_on}")
 
 
 def _alarm_words(reason: str, kept: str) -> str:
     return (
-        f"{reason}; {kept}; look at them, at the prompt and at the model: keep_going=True "
-        "(--keep-going) goes on and uses them all the same, retry_failed=True (--retry-failed) "
-        "asks again for what failed"
+        f"{reason}; {kept}. See to the prompt, the model or the server; keep_going=True "
+        "(--keep-going) goes on and uses them all the same, retry_failed=True "
+        "(ds2fast rate --retry-failed) asks again for what failed"
     )

@@ -93,6 +93,8 @@ def check_rating(
 
 
 def _check_models(model: str | Sequence[str]) -> tuple[str, ...]:
+    if not isinstance(model, str | Sequence):
+        raise InputTypeError(f"model: expected a name or several, got {type(model).__name__}")
     models = (model,) if isinstance(model, str) else tuple(model)
     if not models or not all(isinstance(name, str) and name.strip() for name in models):
         raise InputError(f"model: expected the name of a model, or several, got {model!r}")
@@ -114,10 +116,14 @@ def _check_field(field: Any) -> str:
 def _check_repeats(repeat: int, sample: int | None) -> tuple[int, int]:
     turns = in_range(repeat, "repeat", 1, 100)
     if (turns == 1) != (sample is None):
-        missing = "sample" if sample is None else "repeat"
+        if sample is None:
+            raise InputError(
+                f"sample: expected beside repeat= (--repeat), how many samples are rated {turns} "
+                "times in all (--sample), got none"
+            )
         raise InputError(
-            f"{missing}: expected beside the other: repeat=3, sample=2000 rates 2 000 of the "
-            "samples three times in all"
+            f"repeat: expected beside sample= (--sample), how many times these {sample} are rated "
+            "in all (--repeat), got none"
         )
     return turns, 0 if sample is None else as_count(sample, "sample")
 

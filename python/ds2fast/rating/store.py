@@ -218,7 +218,10 @@ class ReplyStore:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             refusal = lock.acquire()
             if refusal is not None:
-                raise OutputError(f"ratings: cannot keep replies in {self.path}: {refusal}")
+                raise OutputError(
+                    f"store: cannot keep replies in {self.path}: {refusal}; wait for it, or name "
+                    "another file with store= (--store)"
+                )
             self._lock = lock
             remove_leftovers(file)
         except OSError as error:

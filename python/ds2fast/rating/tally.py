@@ -21,8 +21,8 @@ class Tally:
         Requests that were answered or failed.
     prompt_tokens, completion_tokens : int
         As the server counted them, or as estimated where it does not.
-    lost_tokens : int
-        Estimated prompt tokens of requests that broke off: they may have to be paid too.
+    lost_prompt_tokens, lost_completion_tokens : int
+        The most that requests that broke off may have taken, which may have to be paid too.
     is_estimated : bool
         Whether the server left any count out.
     troubles : Counter of str
@@ -34,7 +34,8 @@ class Tally:
     requests: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    lost_tokens: int = 0
+    lost_prompt_tokens: int = 0
+    lost_completion_tokens: int = 0
     is_estimated: bool = False
     troubles: Counter[str] = field(default_factory=Counter)
 
@@ -50,16 +51,19 @@ class Tally:
         self.prompt_tokens += prompt
         self.completion_tokens += completion
 
-    def troubled(self, trouble: Trouble, prompt: int) -> None:
-        """Count a request without an answer, whose prompt had about `prompt` tokens."""
-        self.requests += 1
+    def troubled(self, trouble: Trouble, prompt: int, completion: int) -> None:
+        """Count a request without an answer, which may have taken so many tokens."""
+        self.requests += trouble.kind is not Kind.UNREACHABLE
         self.troubles[trouble.kind.value] += 1
-        if trouble.kind in {Kind.TIMEOUT, Kind.BROKEN}:
-            self.lost_tokens += prompt
+        if trouble.may_cost:
+            self.lost_prompt_tokens += prompt
+            self.lost_completion_tokens += completion
 
     def cost(self, price: Price | None) -> float | None:
-        """US dollars, what broke off counted in full; None without a price."""
+        """US dollars, what broke off counted as if it had ended; None without a price."""
         if price is None:
             return None
-        prompt = self.prompt_tokens + self.lost_tokens
-        return price.cost(prompt_tokens=prompt, completion_tokens=self.completion_tokens)
+        return price.cost(
+            prompt_tokens=self.prompt_tokens + self.lost_prompt_tokens,
+            completion_tokens=self.completion_tokens + self.lost_completion_tokens,
+        )

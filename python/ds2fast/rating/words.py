@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ds2fast.checks import UNRATED
+from ds2fast.rating.notes import NO_TEXT
 from ds2fast.rating.prices import Price
 from ds2fast.rating.tally import Tally
 
@@ -16,15 +17,43 @@ if TYPE_CHECKING:
 
 REASONS_SHOWN = 5
 
+TROUBLES = {
+    "busy": "refused as one too many",
+    "timeout": "timed out",
+    "unreachable": "without a connection",
+    "broken": "failed by the server",
+    "reformed": "with an option that the server lacks",
+    "forbidden": "forbidden",
+    "refused": "refused",
+    "fatal": "refused for good",
+    "unreadable": "unreadable answers",
+}
+"""What a tally's troubles mean."""
+
 
 def describe_state(tally: Tally, price: Price | None, seconds: float) -> str:
-    """Failures, requests a second, tokens and cost so far, for the end of a bar."""
-    parts = [f"{tally.failed} failed", f"{tally.requests / max(seconds, 1e-9):.0f} requests/s"]
-    parts.append(f"{short_count(tally.prompt_tokens + tally.completion_tokens)} tokens")
+    """Cost so far, failures, tokens and requests a second, for the end of a bar.
+
+    What matters most comes first: a narrow terminal shows no more.
+    """
     cost = tally.cost(price)
-    if cost is not None:
-        parts.append(dollars(cost))
+    parts = [] if cost is None else [dollars(cost)]
+    parts.append(f"{tally.failed} failed")
+    parts.append(f"{short_count(tally.prompt_tokens + tally.completion_tokens)} tokens")
+    parts.append(f"{tally.requests / max(seconds, 1e-9):.0f} requests/s")
     return ", ".join(parts)
+
+
+def short_name(model: str) -> str:
+    """A model's name for a bar.
+
+    Examples
+    --------
+    >>> short_name("org/Model-with-a-name-longer-than-any-bar")
+    'Model-with-a-name-longer…'
+    """
+    name = model.rpartition("/")[2] or model
+    return name if len(name) <= 24 else f"{name[:24]}…"
 
 
 def describe_ratings(ratings: Ratings) -> str:
@@ -44,7 +73,7 @@ def _describe_rater(rater: RaterScores) -> list[str]:
     rated = int((rater.scores != UNRATED).sum())
     pending = int(rater.pending.sum())
     lines = [
-        f"{rater.rater.model} at {rater.rater.endpoint.name}: {rated} of {len(rater.scores)} rows "
+        f"{rater.model} at {rater.endpoint}: {rated} of {len(rater.scores)} rows "
         f"rated into {rater.field!r}" + (f", {pending} not asked for yet" if pending else "")
     ]
     if rated:
@@ -52,7 +81,7 @@ def _describe_rater(rater: RaterScores) -> list[str]:
         lines.append("  levels 0..5: " + ", ".join(map(str, counts.tolist())) + " rows")
     lines += _describe_repeats(rater)
     lines.append(f"  {_describe_tally(rater)}")
-    lines += _describe_reasons(rater)
+    lines += _describe_form(rater) + _describe_reasons(rater)
     lines.append(f"  replies are kept in {rater.store}")
     return lines
 
@@ -80,9 +109,24 @@ def _describe_tally(rater: RaterScores) -> str:
     ]
     if rater.kept:
         parts.append(f"{rater.kept} replies were kept from before")
+    troubles = ", ".join(
+        f"{count} {TROUBLES[kind]}" for kind, count in tally.troubles.most_common()
+    )
+    if troubles:
+        parts.append(f"asked again or in vain: {troubles}")
     if rater.cost is not None:
         parts.append(f"some {dollars(rater.cost)}")
     return ", ".join(parts)
+
+
+def _describe_form(rater: RaterScores) -> list[str]:
+    """What the server would not take."""
+    if rater.form is None or rater.form["temperature"] is not None:
+        return []
+    return [
+        f"  the server takes no temperature: it drew as it always does, not at "
+        f"{rater.identity['temperature']:g}"
+    ]
 
 
 def _describe_reasons(rater: RaterScores) -> list[str]:
@@ -94,7 +138,8 @@ def _describe_reasons(rater: RaterScores) -> list[str]:
     lines += [f"    {count} x {reason}" for reason, count in reasons.most_common(REASONS_SHOWN)]
     if len(reasons) > REASONS_SHOWN:
         lines.append(f"    and {len(reasons) - REASONS_SHOWN} other reasons")
-    return lines
+    again = "retry_failed=True (--retry-failed, with --overwrite) asks again for what failed"
+    return lines + [f"    {again}"] * any(reason != NO_TEXT for reason in reasons)
 
 
 def short_count(number: int) -> str:
