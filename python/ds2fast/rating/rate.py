@@ -166,7 +166,7 @@ def rate(
         seed=seed,
     )
     check_extra()
-    from ds2fast.rating.session import rate_with  # asyncio and all: `import ds2fast` is quick
+    from ds2fast.rating.part import rate_with  # asyncio and all: `import ds2fast` is quick
 
     with Reporter.of(progress) as reporter:
         job = prepare_rating(

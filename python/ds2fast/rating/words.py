@@ -50,10 +50,10 @@ def short_name(model: str) -> str:
     Examples
     --------
     >>> short_name("org/Model-with-a-name-longer-than-any-bar")
-    'Model-with-a-name-longer…'
+    'Model-with-a-nam…'
     """
     name = model.rpartition("/")[2] or model
-    return name if len(name) <= 24 else f"{name[:24]}…"
+    return name if len(name) <= 16 else f"{name[:16]}…"
 
 
 def describe_ratings(ratings: Ratings) -> str:

@@ -43,12 +43,12 @@ def rate_with(
         "done", or why not all was asked for.
     """
     with ReplyStore(job.store_of(rater)) as store:
-        session = _Session(job, rater, store, keep_going=keep_going)
-        ending = session.ask(reporter)
-        return session.gathered(field), ending
+        part = _Part(job, rater, store, keep_going=keep_going)
+        ending = part.ask(reporter)
+        return part.gathered(field), ending
 
 
-class _Session:
+class _Part:
     """One rater, its store, and what is wanted of it."""
 
     def __init__(
