@@ -234,10 +234,7 @@ class RatingRun:
         self._watched.tally.answered(answer, prompt, completion)
         reading = self._read(attempt.task, answer)
         if reading.criteria is not None and self._lacks_logprobs(answer):
-            self._end(
-                Ending.SERVER,
-                _NO_LOGPROBS,
-            )
+            self._end(Ending.SERVER, _NO_LOGPROBS)
         if reading.criteria is not None:
             expected = expected_level(
                 answer.content, answer.token_choices, sample=attempt.task.text
@@ -328,11 +325,8 @@ class RatingRun:
             tally.rated += reply.is_rated
             tally.failed += not reply.is_rated
             self._watched.alarms.see(reply)
-        if self._watched.keep_going:
-            alarm = None
-        else:
-            alarm = self._watched.alarms.raised(at_end=False)
-        if alarm is not None:
+        alarm = self._watched.alarms.raised(at_end=False)
+        if alarm is not None and not self._watched.keep_going:
             self._end(Ending.ALARM, alarm)
         self._changed.set()
 
