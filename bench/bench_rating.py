@@ -37,15 +37,15 @@ from knn_table import describe_machine, machine
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "examples")]
 
-from rating_answers import KINDS  # noqa: E402
-from rating_child import FAILED, start_child  # noqa: E402
-from rating_kills import kill_and_resume  # noqa: E402
-from rating_pools import judge, made_up_rows  # noqa: E402
-from rating_process import RunningServer, rating_server  # noqa: E402
-from rating_secret import made_up_key, places_of  # noqa: E402
-from rating_truth import true_level  # noqa: E402
+from rating_answers import KINDS
+from rating_child import FAILED, start_child
+from rating_kills import kill_and_resume
+from rating_pools import judge, made_up_rows
+from rating_process import RunningServer, rating_server
+from rating_secret import made_up_key, places_of
+from rating_truth import true_level
 
-from make_pool import make_pool  # noqa: E402 (it and the server are no packages)
+from make_pool import make_pool
 
 PACKAGES = ("openai", "json-repair", "aiohttp")
 PARTS = ("faults", "throughput", "kill", "secret", "estimate")

@@ -18,7 +18,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from family_checkpoints import CASES, TEXTS, make_family_checkpoint  # noqa: E402  # after the path to it
+from family_checkpoints import CASES, TEXTS, make_family_checkpoint
 
 
 def main(target: Path) -> None:

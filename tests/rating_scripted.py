@@ -56,17 +56,17 @@ def error(status: int, message: str, **headers: str) -> Sent:
 class Scripted:
     """Where it answers, and what was asked so far."""
 
-    base_url: str
+    base_url: str = ""
     asked: list[Asked] = field(default_factory=list)
 
 
 @contextmanager
 def scripted_server(script: Script) -> Iterator[Scripted]:
     """A server that answers as `script` says, on a thread a connection, until the block ends."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(script))
+    seen = Scripted()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(script, seen))
     server.daemon_threads, server.request_queue_size = True, 256
-    seen = Scripted(f"http://127.0.0.1:{server.server_port}/v1")
-    server.seen, server.lock = seen, threading.Lock()  # type: ignore[attr-defined]
+    seen.base_url = f"http://127.0.0.1:{server.server_port}/v1"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
@@ -77,14 +77,15 @@ def scripted_server(script: Script) -> Iterator[Scripted]:
         server.server_close()
 
 
-def _handler_of(script: Script) -> type[BaseHTTPRequestHandler]:
+def _handler_of(script: Script, seen: Scripted) -> type[BaseHTTPRequestHandler]:
+    lock = threading.Lock()
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            with self.server.lock:  # type: ignore[attr-defined]
-                seen = self.server.seen  # type: ignore[attr-defined]
+            with lock:
                 asked = Asked(len(seen.asked), body)
                 seen.asked.append(asked)
             sent = script(asked)

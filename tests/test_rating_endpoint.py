@@ -79,7 +79,7 @@ def test_an_empty_user_is_one_too() -> None:
 
 def test_another_type_is_refused() -> None:
     with pytest.raises(InputTypeError, match="base_url: expected a URL or None, got int"):
-        resolve_endpoint(8000)  # type: ignore[arg-type]
+        resolve_endpoint(8000)  # type: ignore[arg-type]  # the wrong type is the test
 
 
 # --- Which key ------------------------------------------------------------------------------------

@@ -195,7 +195,7 @@ class _Run:
 
 
 def _drive(run: _Run, watch: Any) -> None:
-    drive(run, watch, lambda: None)  # type: ignore[arg-type]
+    drive(run, watch, lambda: None)  # type: ignore[arg-type]  # a run's stand-in
 
 
 def test_a_run_is_watched_from_the_callers_thread() -> None:

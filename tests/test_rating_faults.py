@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import ds2fast
-from ds2fast.rating import attempt, silence
+from ds2fast.rating import pauses, silence
 from ds2fast.rating.store import ReplyStore
 from rating_answers import KINDS
 from rating_child import start_child, store_of
@@ -76,9 +76,8 @@ def _replies_of_each_test(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 @pytest.fixture
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between tries, so that tests take seconds; how they grow is tested by itself."""
-    for module, first, longest in ((attempt, 0.02, 0.05), (silence, 0.002, 0.005)):
-        monkeypatch.setattr(module, "FIRST_PAUSE", first)
-        monkeypatch.setattr(module, "LONGEST_PAUSE", longest)
+    monkeypatch.setattr(pauses, "FIRST_PAUSE", 0.004)
+    monkeypatch.setattr(pauses, "LONGEST_PAUSE", 0.01)
 
 
 @pytest.fixture

@@ -297,7 +297,8 @@ def test_ctrl_c_after_the_run_has_ended_waits_no_longer_than_the_grace(
     grace: float, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "GRACE", grace)
-    released, hanging = threading.Event(), threading.Semaphore(0)
+    released, refused = threading.Event(), threading.Event()
+    hanging = threading.Semaphore(0)
 
     def script(asked: Asked) -> Sent:
         if asked.number in (35, 36):
@@ -306,13 +307,15 @@ def test_ctrl_c_after_the_run_has_ended_waits_no_longer_than_the_grace(
         elif asked.number == 40:
             for _ in range(2):
                 hanging.acquire()
+            refused.set()
             return error(401, "no more")  # ends the run, with two in flight
         return right(asked)
 
     interrupted: list[float] = []
 
     def interrupt() -> None:
-        time.sleep(1.5)
+        assert refused.wait(60)
+        time.sleep(1.5)  # the run has ended, and waits for the two
         interrupted.append(time.monotonic())
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(1.5)

@@ -106,7 +106,7 @@ def test_the_temperature_is_zero_and_one_with_repeats_unless_it_is_given() -> No
 
 def test_a_price_of_nothing_is_one() -> None:
     assert check_rating(model="judge", price=(0, 0)).price == Price(0.0, 0.0)
-    assert check_rating(model="judge", price=[1, 2]).price == Price(1.0, 2.0)  # type: ignore[arg-type]
+    assert check_rating(model="judge", price=[1, 2]).price == Price(1.0, 2.0)
 
 
 # --- Who rates, and the columns' names ------------------------------------------------------------

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from ds2fast.rating.outcome import Kind
+from ds2fast.rating.pauses import LONGEST_PAUSE
 from ds2fast.rating.silence import (
     BUSY_PATIENCE,
     FIRST_PATIENCE,
-    LONGEST_PAUSE,
     MANY_FRESH,
     PATIENCE,
     PATIENT,

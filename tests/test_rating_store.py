@@ -364,7 +364,7 @@ def test_replies_that_cannot_be(change: dict[str, Any], message: str) -> None:
 def test_arguments_of_the_store(tmp_path: Path) -> None:
     with ReplyStore(tmp_path / "r.sqlite") as store:
         with pytest.raises(InputTypeError, match="identity: expected a mapping, got str"):
-            store.rater_id("m")  # type: ignore[arg-type]
+            store.rater_id("m")  # type: ignore[arg-type]  # the wrong type is the test
         with pytest.raises(InputTypeError, match="identity: expected what JSON can hold"):
             store.rater_id({"path": Path()})
         with pytest.raises(InputError, match="identity: expected what JSON can hold"):

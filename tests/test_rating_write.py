@@ -158,8 +158,9 @@ def test_rows_go_out_byte_for_byte_with_their_fields(pool: Pool, tmp_path: Path)
         "files": {"rated.jsonl": hashlib.sha256(out.read_bytes()).hexdigest()},
     }
     assert list(manifest)[:2] == ["made_by", "complete"]
-    assert read(out).scores is not None
-    assert read(out).scores.tolist() == [4, -1, 0]  # type: ignore[union-attr]
+    scores = read(out).scores
+    assert scores is not None
+    assert scores.tolist() == [4, -1, 0]
     names = {entry.name for entry in tmp_path.iterdir()}
     assert names == {"rows.jsonl", "rated.jsonl", "rated.manifest.json"}
 

@@ -6,9 +6,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from ds2fast.closing import Closing
 from ds2fast.errors import InputTypeError
 
 ProgressCallback = Callable[[str, int, int], None]
@@ -25,7 +25,7 @@ _BAR_DELAY = 0.5  # seconds that a stage must take before it gets a bar
 _SCALED_FROM = 10_000  # totals above are written as 12.3k
 
 
-class Reporter:
+class Reporter(Closing):
     """Sends `(stage, done, total)` to where the user wants it; use it as a context manager."""
 
     def __init__(self, progress: Progress = None) -> None:
@@ -132,17 +132,6 @@ class Reporter:
             self._bar.close()
         self._bar = None
         self._stage = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _stderr_is_terminal() -> bool:

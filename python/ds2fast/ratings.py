@@ -27,7 +27,7 @@ UNLIKE = 1.8
 
 
 @dataclass(frozen=True)
-class Ratings:
+class LevelTables:
     """Levels 0..K−1, −1 where there is none."""
 
     ratings: IntArray  # (N, R), a column a rater
@@ -59,7 +59,9 @@ def is_names(value: Any) -> bool:
     )
 
 
-def read_ratings(pool: Pool | None, scores: Any, repeats: Any, gold: Any, scale: Scale) -> Ratings:
+def read_ratings(
+    pool: Pool | None, scores: Any, repeats: Any, gold: Any, scale: Scale
+) -> LevelTables:
     """Scores, repeats and gold as levels: fields of the pool, or arrays beside it.
 
     What a value means may not depend on where it stands, so all are mapped to levels together.
@@ -75,7 +77,7 @@ def read_ratings(pool: Pool | None, scores: Any, repeats: Any, gold: Any, scale:
         if parts["gold"].shape[1] != 1:
             raise InputError(f"gold: expected one true score a row, got {parts['gold'].shape}")
     if alone is not None and len(parts) == 1:
-        return Ratings(alone.levels[:, None], alone.num_levels, None, None, alone.values)
+        return LevelTables(alone.levels[:, None], alone.num_levels, None, None, alone.values)
     if alone is not None:
         scale = _scale_of(pool, alone, scale)
     tables, num_levels = _map_together(parts, scale)
@@ -89,7 +91,7 @@ def read_ratings(pool: Pool | None, scores: Any, repeats: Any, gold: Any, scale:
             "together they would be read differently; num_levels= or edges= "
             "(--num-levels, --edges) fix the scale"
         )
-    return Ratings(
+    return LevelTables(
         tables["scores"],
         num_levels,
         tables.get("repeats"),

@@ -18,7 +18,14 @@ from ds2fast.rating.endpoint import resolve_endpoint
 from ds2fast.rating.extra import check_extra
 from ds2fast.rating.prompt import DEFAULT_PROMPT, read_prompt
 from ds2fast.rating.rater import output_columns
-from ds2fast.rating.settings import check_rating
+from ds2fast.rating.settings import (
+    DEFAULT_CONCURRENCY,
+    DEFAULT_REPLY_TOKENS,
+    DEFAULT_SAMPLE_TOKENS,
+    DEFAULT_TIMEOUT,
+    DEFAULT_TRIES,
+    check_rating,
+)
 from ds2fast.rating.words import dollars
 from ds2fast.rating.write import check_ratings_output, manifest_beside, taken_fields
 from ds2fast.results import RowArray
@@ -38,7 +45,6 @@ _NOT_SETTINGS = {"data", "models", "base_url", "api_key_file", "text", "prompt",
     "quiet",
     "as_json",
 }
-_NOT_ESTIMATED = {"field", "max_cost", "timeout", "max_tries"}
 
 
 @dataclass(frozen=True)
@@ -61,11 +67,11 @@ class RateOptions:
     price: tuple[float, float] | None = None
     retry_failed: bool = False
     keep_going: bool = False
-    concurrency: int = 64
-    timeout: float = 120.0
-    max_tries: int = 6
-    max_sample_tokens: int = 4096
-    max_reply_tokens: int = 256
+    concurrency: int = DEFAULT_CONCURRENCY
+    timeout: float = DEFAULT_TIMEOUT
+    max_tries: int = DEFAULT_TRIES
+    max_sample_tokens: int = DEFAULT_SAMPLE_TOKENS
+    max_reply_tokens: int = DEFAULT_REPLY_TOKENS
     store: Path | None = None
     tokenizer: str | None = None
     seed: int = 0
@@ -93,10 +99,7 @@ def run_estimate(options: RateOptions) -> None:
     settings = options.settings()
     check_rating(**settings)
     pool = _read(options)
-    estimated = {name: value for name, value in settings.items() if name not in _NOT_ESTIMATED}
-    found = ds2fast.estimate_rating(
-        pool, **estimated, **options.asking(), progress=options.progress
-    )
+    found = ds2fast.estimate_rating(pool, **settings, **options.asking(), progress=options.progress)
     if options.as_json:
         totals = ("requests", "prompt_tokens", "completion_tokens", "cost")
         print_json({name: getattr(found, name) for name in totals} | asdict(found))

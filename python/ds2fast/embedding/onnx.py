@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from ds2fast.closing import Closing
 from ds2fast.embedding.batching import plan_batches
 from ds2fast.embedding.cache import GraphCache
 from ds2fast.embedding.checkpoint import EncoderFiles, Pooling
@@ -28,7 +28,7 @@ _INTEGERS = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 _FATAL = 4  # onnxruntime's log level: what goes wrong is raised, it need not be printed as well
 
 
-class OnnxEncoder:
+class OnnxEncoder(Closing):
     """A session of ONNX Runtime; use it as a context manager.
 
     Parameters
@@ -154,16 +154,9 @@ class OnnxEncoder:
         result: npt.NDArray[Any] = binding.copy_outputs_to_cpu()[0]
         return result
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._options.terminate = True  # ends a run that is still going on, between two operators
+    def close(self) -> None:
+        """End a run that is still going on, between two operators, and its thread."""
+        self._options.terminate = True
         self._worker.shutdown(wait=True, cancel_futures=True)
 
 

@@ -24,11 +24,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
+from ds2fast.closing import Closing
 from ds2fast.embedding.hashes import HashArray, check_hashes, split_hashes
 from ds2fast.embedding.header import (
     DamagedFileError,
@@ -48,7 +47,7 @@ from ds2fast.results import BoolArray, FloatArray, IntArray
 _NO_SLOT = -1
 
 
-class VectorStore:
+class VectorStore(Closing):
     """The vectors of one encoder in one arithmetic, kept on disk.
 
     A context manager; one thread at a time.
@@ -287,17 +286,6 @@ class VectorStore:
                 file.close()
         finally:
             self._lock.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _make_folder(self) -> None:
         try:

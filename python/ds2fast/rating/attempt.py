@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ds2fast.rating.outcome import Kind
+from ds2fast.rating.pauses import pause_after
 from ds2fast.rating.store import StoredReply
 
 MAX_FLAWED = 3  # answers that cannot be read, then the reply has failed
 MAX_TIMED_OUT = 3  # each has held a place all the time
 MAX_REFUSALS = 20  # for being one too many: no fault of the sample, but no run waits for ever
 MAX_REQUESTS = 100  # whatever happens
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,7 @@ class Attempt:
         """
         if kind is None or kind is Kind.REFORMED:
             return 0.0
-        times = self.troubles[kind]
-        longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(times - 1, 10))
-        return longest * random.uniform(0.5, 1.0)
+        return pause_after(self.troubles[kind]) * random.uniform(0.5, 1.0)
 
     def rated(
         self, criteria: Mapping[str, int], expected: float | None, content: str, seconds: float

@@ -99,7 +99,7 @@ def open_database(path: Path, *, writable: bool) -> sqlite3.Connection:
         writer = _connect(path, "rw")
         try:
             _prepare(path, writer)
-        except BaseException:
+        except BaseException:  # also Ctrl-C: the file is let go
             writer.close()
             raise
         return writer

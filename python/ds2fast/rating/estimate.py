@@ -192,7 +192,7 @@ def estimate_rating(
     max_reply_tokens: int = DEFAULT_REPLY_TOKENS,
     concurrency: int = DEFAULT_CONCURRENCY,
     limit: int | None = None,
-    price: tuple[float, float] | None = None,
+    price: Sequence[float] | None = None,
     retry_failed: bool = False,
     store: str | os.PathLike[str] | None = None,
     tokenizer: str | os.PathLike[str] | None = None,

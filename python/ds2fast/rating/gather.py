@@ -102,7 +102,7 @@ def _repeats(job: RatingJob, replies: Replies) -> IntArray:
     """(S + 1, K−1) levels of the repeats of the samples that were drawn for it."""
     settings, samples = job.settings, job.samples
     found = np.full((len(samples) + 1, settings.repeat - 1), UNRATED, dtype=np.int64)
-    for place in samples.order(settings.seed)[: settings.sample]:
+    for place in job.repeated:
         for turn in range(1, settings.repeat):
             overall = _overall(replies.get((samples.keys[place], turn)))
             if overall != UNRATED:
@@ -119,7 +119,7 @@ def _pending(job: RatingJob, replies: Replies) -> BoolArray:
     """(S + 1,) samples of which any wanted reply was not asked for; no text is never asked for."""
     settings, samples = job.settings, job.samples
     found = np.array([(key, 0) not in replies for key in samples.keys] + [False])
-    for place in samples.order(settings.seed)[: settings.sample]:
+    for place in job.repeated:
         turns = ((samples.keys[place], turn) for turn in range(settings.repeat))
         found[place] = any(turn not in replies for turn in turns)
     return found
@@ -128,7 +128,7 @@ def _pending(job: RatingJob, replies: Replies) -> BoolArray:
 def _spent(job: RatingJob, rater: Rater, replies: Replies) -> dict[str, Any]:
     """What all replies of this rating took, whenever they were had."""
     samples, settings, price = job.samples, job.settings, job.price_of(rater)
-    turns = dict.fromkeys(samples.order(settings.seed)[: settings.sample], settings.repeat)
+    turns = dict.fromkeys(job.repeated, settings.repeat)
     keys = (
         (key, turn) for place, key in enumerate(samples.keys) for turn in range(turns.get(place, 1))
     )

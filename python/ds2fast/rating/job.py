@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +41,8 @@ class RatingJob:
         Names of their columns.
     settings : RatingSettings
         How they are asked.
-    tokenizer : str, path or None
-        What counts tokens.
+    counters : mapping of str to TokenCounter
+        What counts each model's tokens.
     """
 
     pool: Pool
@@ -48,7 +50,13 @@ class RatingJob:
     raters: tuple[Rater, ...]
     fields: tuple[str, ...]
     settings: RatingSettings
-    tokenizer: str | os.PathLike[str] | None
+    counters: Mapping[str, TokenCounter]
+
+    @cached_property
+    def repeated(self) -> list[int]:
+        """Places of the samples that are rated several times."""
+        count = self.settings.sample
+        return self.samples.order(self.settings.seed)[:count] if count else []
 
     def store_of(self, rater: Rater) -> Path:
         """Where a rater's replies are kept."""
@@ -60,7 +68,7 @@ class RatingJob:
 
     def counter_of(self, rater: Rater, replies: Replies) -> TokenCounter:
         """What counts its tokens, scaled by replies that were had."""
-        counting = counter(rater.model, self.tokenizer)
+        counting = self.counters[rater.model]
         texts = dict(zip(self.samples.keys, self.samples.texts, strict=True))
         pairs = []
         for (key, _), reply in replies.items():
@@ -90,8 +98,9 @@ def prepare_rating(
     endpoint = resolve_endpoint(base_url, api_key_file, needs_key=needs_key)
     asked = DEFAULT_PROMPT if prompt is None else read_prompt(prompt)
     raters = tuple(_rater(model, endpoint, asked, settings) for model in settings.models)
+    # Before the data: a tokenizer that is not there is told at once.
+    counters = {model: counter(model, tokenizer) for model in settings.models}
     for rater in raters:
-        counter(rater.model, tokenizer)  # a tokenizer that is not there is told at once
         if settings.max_cost is not None and settings.price is None:
             _check_price(rater)
     pool = data if isinstance(data, Pool) else read(data, text=text, scores=None)
@@ -103,7 +112,7 @@ def prepare_rating(
         )
     fields = tuple(column_names(settings.models, settings.field))
     _check_columns(asked, settings)
-    return RatingJob(pool, samples, raters, fields, settings, tokenizer)
+    return RatingJob(pool, samples, raters, fields, settings, counters)
 
 
 def _rater(model: str, endpoint: Endpoint, prompt: Prompt, settings: RatingSettings) -> Rater:

@@ -44,7 +44,7 @@ def rate(
     max_tries: int = DEFAULT_TRIES,
     limit: int | None = None,
     max_cost: float | None = None,
-    price: tuple[float, float] | None = None,
+    price: Sequence[float] | None = None,
     retry_failed: bool = False,
     keep_going: bool = False,
     store: str | os.PathLike[str] | None = None,

@@ -61,7 +61,7 @@ def check_rating(
     max_tries: int = DEFAULT_TRIES,
     limit: int | None = None,
     max_cost: float | None = None,
-    price: tuple[float, float] | None = None,
+    price: Sequence[float] | None = None,
     retry_failed: bool = False,
     store: str | os.PathLike[str] | None = None,
     seed: int = 0,
@@ -149,7 +149,7 @@ def _positive(value: float, name: str) -> float:
     return number
 
 
-def _check_price(price: tuple[float, float] | None) -> Price | None:
+def _check_price(price: Sequence[float] | None) -> Price | None:
     if price is None:
         return None
     if isinstance(price, str) or not isinstance(price, Sequence) or len(price) != 2:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ds2fast.rating.outcome import Kind
+from ds2fast.rating.pauses import pause_after
 
 PATIENCE = 120.0  # seconds without a connection
 FIRST_PATIENCE = 15.0  # the same where none was ever had
@@ -13,7 +14,6 @@ MANY_FRESH = 20
 """Samples in a row that all fail at their first try, with nothing answered: it is the server."""
 
 PATIENT = 8  # troubles in a row that may be chance, or the requests of one moment
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 
 _SILENT = {Kind.UNREACHABLE, Kind.BUSY, Kind.TIMEOUT}
 
@@ -51,7 +51,7 @@ class Silence:
         if self._troubles <= PATIENT:
             return 0.0
         self._paused_at = now
-        return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._troubles - PATIENT - 1, 10))
+        return pause_after(self._troubles - PATIENT)
 
     def too_long(self, kind: Kind, sent: float, now: float, *, is_fresh: bool) -> str | None:
         """Why it has lasted too long, in words; None where it has not.

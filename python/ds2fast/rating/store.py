@@ -16,9 +16,9 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from ds2fast.closing import Closing
 from ds2fast.errors import InputError, InputFileError, InputTypeError, OutputError
 from ds2fast.io.lock import WriterLock
 from ds2fast.rating.database import (
@@ -46,7 +46,7 @@ WHERE reply.criteria IS NULL
 """
 
 
-class ReplyStore:
+class ReplyStore(Closing):
     """The replies of one or more raters, kept in a file.
 
     A context manager. Any thread may call it, one at a time.
@@ -176,7 +176,7 @@ class ReplyStore:
             try:
                 database.executemany(_WRITE, rows)
                 database.execute("COMMIT")
-            except BaseException as error:
+            except BaseException as error:  # also Ctrl-C: no transaction stays open
                 with suppress(sqlite3.Error):  # a full disk may have rolled it back already
                     database.execute("ROLLBACK")
                 if isinstance(error, sqlite3.IntegrityError):
@@ -196,17 +196,6 @@ class ReplyStore:
         finally:
             if lock is not None:
                 lock.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _open(self, create: bool) -> None:
         # One file has one lock, also where links give it several names.
