@@ -6,13 +6,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENCODER := .cache/encoder
 DEMO := .demo
+# More processes than the smallest machines have cores: many tests wait for servers and children.
+IN_PARALLEL := --numprocesses 3 --dist worksteal
 CPP_SOURCES = $(shell find src/cpp tests/cpp bench/cpp -name "*.cpp" -o -name "*.hpp")
 # Where CMake finds pybind11: inside the virtual environment.
 CMAKE_FLAGS = -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)" \
               -DPython_EXECUTABLE="$(abspath $(BIN)/python)"
 
-.PHONY: help setup encoder demo test test-cpp test-python lint format tidy bench roofline asan tsan \
-        serve without-avx arm64 wheel lowest clean
+.PHONY: help setup encoder demo test build-cpp test-cpp test-python lint format tidy bench roofline \
+        asan tsan serve without-avx arm64 wheel lowest clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | \
@@ -21,7 +23,7 @@ help:  ## list the targets
 $(VENV)/.tools: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --group build --group test --group lint
+	$(BIN)/python -m pip install --quiet --group build --group test --group lint build
 	touch $@
 
 # The package is installed once and built again whenever a source is newer.
@@ -42,13 +44,15 @@ demo: setup encoder  ## the main job on a pool of our own: write, embed, select,
 
 test: test-cpp test-python  ## all tests
 
-test-cpp: $(VENV)/.tools
+build-cpp: $(VENV)/.tools
 	PATH="$(abspath $(BIN)):$$PATH" cmake --preset dev
 	PATH="$(abspath $(BIN)):$$PATH" cmake --build --preset dev
+
+test-cpp: build-cpp
 	PATH="$(abspath $(BIN)):$$PATH" ctest --preset dev
 
 test-python: setup encoder
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest $(IN_PARALLEL) --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 lint: setup  ## ruff, mypy --strict, clang-format
 	$(BIN)/ruff check .
@@ -83,7 +87,7 @@ asan: setup encoder  ## C++ tests and the tests of the extension under ASan and 
 	PATH="$(abspath $(BIN)):$$PATH" cmake --preset asan $(CMAKE_FLAGS)
 	PATH="$(abspath $(BIN)):$$PATH" cmake --build --preset asan
 	PATH="$(abspath $(BIN)):$$PATH" ctest --preset asan
-	scripts/asan_pytest.sh $(BIN)/python build/asan
+	scripts/asan_pytest.sh $(BIN)/python build/asan $(IN_PARALLEL)
 
 tsan: $(VENV)/.tools  ## C++ tests under TSan
 	PATH="$(abspath $(BIN)):$$PATH" cmake --preset tsan
@@ -95,11 +99,10 @@ without-avx: setup  ## under qemu on a processor without AVX (needs qemu-user)
 	PATH="$(abspath $(BIN)):$$PATH" cmake --build --preset portable
 	scripts/without_avx.sh $(BIN)/python
 
-arm64: $(VENV)/.tools  ## C++ tests for arm64 under qemu (needs g++-aarch64-linux-gnu, qemu-user)
+arm64: build-cpp  ## C++ tests for arm64 under qemu (needs g++-aarch64-linux-gnu, qemu-user)
 	PATH="$(abspath $(BIN)):$$PATH" scripts/arm64_tests.sh
 
 wheel: $(VENV)/.tools  ## an sdist and a wheel in dist/, the wheel tried in an empty environment
-	$(BIN)/python -m pip install --quiet build
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
 	scripts/try_wheel.sh dist $(BIN)/python
@@ -112,7 +115,7 @@ lowest: $(VENV)/.tools encoder  ## the Python tests with the lowest versions tha
 	  >> build/lowest/lowest.txt
 	build/lowest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	build/lowest/bin/python -m pip install --quiet --requirement build/lowest/lowest.txt --group test .
-	build/lowest/bin/python -m pytest
+	build/lowest/bin/python -m pytest $(IN_PARALLEL)
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) $(DEMO) build dist .cache

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Build the kernels for arm64, run their tests under qemu and compare the results of the stages with
-# this machine's: scripts/arm64_tests.sh. Needs Debian's g++-aarch64-linux-gnu and qemu-user.
+# this machine's, built in build/dev: scripts/arm64_tests.sh. Needs Debian's g++-aarch64-linux-gnu
+# and qemu-user.
 set -euo pipefail
 
 fail() { echo "arm64_tests: $*" >&2; exit 1; }
@@ -9,16 +10,16 @@ cd "$(dirname "$0")/.."
 command -v aarch64-linux-gnu-g++ > /dev/null \
   || fail "expected aarch64-linux-gnu-g++, found none: apt install g++-aarch64-linux-gnu"
 command -v qemu-aarch64 > /dev/null || fail "expected qemu-aarch64, found none: apt install qemu-user"
+here=build/dev/tests/cpp/print_digest
+[ -x "$here" ] || fail "expected $here: run \`make build-cpp\`"
 
 cmake --preset arm64
 cmake --build --preset arm64
 ctest --preset arm64
 
-cmake --preset dev
-cmake --build --preset dev --target print_digest
 results="$(mktemp -d)"
 trap 'rm -rf "$results"' EXIT
-build/dev/tests/cpp/print_digest > "$results/here"
+"$here" > "$results/here"
 for level in baseline neondot neoni8mm; do
   DS2FAST_SIMD=$level qemu-aarch64 -L /usr/aarch64-linux-gnu build/arm64/tests/cpp/print_digest \
     > "$results/arm64"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import resource
@@ -62,12 +63,18 @@ def engines(on_run: OnRun, rows: int | None = None) -> Callable[..., Any]:
 
 
 def main(settings: dict[str, Any]) -> None:
-    """Embed the lines of a file; what runs is logged before it does, then there is a pause."""
+    """Embed the lines of a file; what runs is logged before it does, then there is a pause.
+
+    At batch `hold`, counted from 1, it waits until its input ends, or it is killed.
+    """
+    batches = itertools.count(1)
     log = os.open(settings["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def on_run(precision: str, texts: int) -> None:
         os.write(log, f"{precision} {texts}\n".encode())
         print("running", flush=True)
+        if next(batches) == settings["hold"]:
+            sys.stdin.read()
         time.sleep(settings["pause"])
 
     TransformerModel.open = engines(on_run, settings["rows"])  # type: ignore[method-assign]  # to patch it

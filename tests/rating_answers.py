@@ -109,11 +109,12 @@ async def retry_after(call: Call) -> web.StreamResponse:
     wait = call.options.retry_after
     way = call.asked.draw("retry-after", 3)
     # A date has whole seconds: the next one that is no earlier than the wait.
-    date = math.ceil(time.time() + wait)
+    now = time.time()
+    date = math.ceil(now + wait)
     headers, call.record.wait = (
         ({"Retry-After": str(math.ceil(wait))}, float(math.ceil(wait))),
         ({"retry-after-ms": str(round(1000 * wait))}, wait),
-        ({"Retry-After": email.utils.formatdate(date, usegmt=True)}, date - time.time()),
+        ({"Retry-After": email.utils.formatdate(date, usegmt=True)}, date - now),
     )[way]
     response = too_many()
     response.headers.update(headers)

@@ -16,10 +16,9 @@ from rating_child import start_child, store_of
 from rating_pools import made_up_rows, texts_of
 from rating_process import RunningServer
 from rating_truth import sample_hash
+from waiting import PATIENCE, wait_until
 
 READABLE = {"right", "prose", "strings"}
-SETTLED = 0.2
-"""Seconds in which the server notes that the connections of a killed client are gone."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,8 @@ def kill_and_resume(
         if is_killed:
             share = (num_rows - len(kept)) / (kills + 1 - done)
             is_killed = _kill_after(child, server, seen + int(share * draw.uniform(0.5, 1.5)), draw)
-        said, errors = child.communicate(timeout=600)
-        time.sleep(SETTLED)
+        said, errors = child.communicate(timeout=2 * PATIENCE)
+        wait_until(lambda: _is_quiet(server))
         entries = server.log()[seen:]
         run = [entry["sample"] for entry in entries if entry["sample"] is not None]
         seen += len(entries)
@@ -101,6 +100,14 @@ def _kill_after(
     time.sleep(draw.uniform(0, 0.05))
     child.kill()
     return child.wait() < 0
+
+
+def _is_quiet(server: RunningServer) -> bool:
+    """Whether the server has noted that the connections of a killed client are gone."""
+    before = server.stats()
+    time.sleep(0.05)  # what lies in its sockets is read in the meantime, or seen the next time
+    after = server.stats()
+    return bool(before["in_flight"] == 0 and after["requests"] == before["requests"])
 
 
 def _kept_in(store: Path, names: dict[bytes, str]) -> set[str]:

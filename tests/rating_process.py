@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from waiting import PATIENCE
+
 SERVER = Path(__file__).with_name("rating_server.py")
 
 
@@ -29,7 +31,8 @@ class RunningServer:
 
     def stats(self) -> dict[str, Any]:
         """What was served so far."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/stats", timeout=10) as reply:
+        url = f"http://127.0.0.1:{self.port}/stats"
+        with urllib.request.urlopen(url, timeout=PATIENCE) as reply:
             stats: dict[str, Any] = json.load(reply)
         return stats
 
@@ -58,4 +61,4 @@ def rating_server(*options: str, log: Path | None = None) -> Iterator[RunningSer
             yield RunningServer(json.loads(line)["port"], log, process.pid)
         finally:
             process.terminate()
-            process.wait(timeout=10)
+            process.wait(timeout=PATIENCE)

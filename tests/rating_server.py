@@ -162,6 +162,8 @@ class RatingServer:
         self.stats.end(record)
         if self._log is not None:
             self._log.write(json.dumps(vars(record)) + "\n")
+        if self.stats.requests - self.stats.in_flight == self._options.crash_after:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -183,6 +185,7 @@ def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--no-max-tokens", action="store_true")
     add("--logprobs", action="store_true", help="give them when they are asked for")
     add("--tokenizer", type=Path, help="tokenizer.json that the prompt's tokens are counted with")
+    add("--crash-after", type=int, help="be killed at the end of so many requests")
     add("--log", type=Path, help="one JSON line a request")
     add("--stop-at-eof", action="store_true", help="end with the standard input")
     options = parser.parse_args(arguments)

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ds2fast_cli.commands import program
+from waiting import PATIENCE
 
 SECRET = "nobody prints this"
 
@@ -191,7 +192,7 @@ def test_help_comes_without_numpy() -> None:
         "finally: assert 'numpy' not in sys.modules"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "  ds2fast audit data.jsonl -n 100 -o sheet.csv\n" in done.stdout

@@ -33,6 +33,7 @@ from ds2fast_cli import options
 from ds2fast_cli.commands import program
 from encoder_fixtures import WORDS, TinyEncoder, cosines, make_tiny_encoder
 from static_fixtures import make_table, write_static
+from waiting import PATIENCE
 
 TEXTS = [" ".join(words) for words in itertools.product(WORDS[2:6], WORDS[:2], WORDS[6:16])]
 
@@ -254,13 +255,13 @@ def test_ctrl_c_keeps_what_is_finished_and_a_rerun_goes_on(
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not any(file.stat().st_size > 32 * 384 for file in cache.rglob("vectors.bin")):
             assert time.monotonic() < deadline
             assert interrupted.poll() is None
             time.sleep(0.02)
         interrupted.send_signal(signal.SIGINT)
-        said = interrupted.communicate(timeout=60)
+        said = interrupted.communicate(timeout=PATIENCE)
     finally:
         interrupted.kill()
         interrupted.wait()
@@ -272,7 +273,7 @@ def test_ctrl_c_keeps_what_is_finished_and_a_rerun_goes_on(
     def finish(place: Path, kept_in: Path) -> dict[str, Any]:
         done = subprocess.run(
             [*arguments, "-o", place, "--cache-dir", kept_in],
-            capture_output=True, text=True, timeout=100, check=True,
+            capture_output=True, text=True, timeout=PATIENCE, check=True,
         )  # fmt: skip
         record = json.loads(done.stdout)
         assert isinstance(record, dict)
@@ -592,7 +593,7 @@ def test_help_of_each_command_comes_without_numpy() -> None:
     code += "    program([name, '--help'], standalone_mode=False)\n"
     code += "print('numpy' in sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True
     )
     assert done.stdout.splitlines()[-1] == "False"
     said = " ".join(done.stdout.split())

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import doctest
-import os
-import signal
-import threading
 import time
 from dataclasses import replace
 from typing import Any
@@ -22,6 +19,7 @@ from ds2fast.errors import InputError, InputTypeError
 from ds2fast.graph import KnnGraph
 from ds2fast.results import Curation, DoubleArray, IntArray, TransitionEstimate
 from ds2fast.simifeat import error_rates
+from waiting import ctrl_c_after
 
 
 def make_estimate(
@@ -406,15 +404,12 @@ def test_progress_is_told() -> None:
 
 def test_ctrl_c_stops_the_rounds() -> None:
     scores, graph = make_pool(2_000, 4, 12)
-    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
-    started = time.monotonic()
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
+    started = time.process_time()
+    with pytest.raises(KeyboardInterrupt), ctrl_c_after(0.2):
         curate_scores(
             scores, graph, random_estimate(4), method="simifeat", rounds=10**6
         )  # minutes of work
-    assert time.monotonic() - started < 1.2
-    timer.join()
+    assert time.process_time() - started < 3.0  # on its processors, however busy they are
 
 
 def test_the_examples_run() -> None:

@@ -17,7 +17,7 @@ from ds2fast.embedding.distill import MAX_TEXTS, distill
 from ds2fast.embedding.overlap import neighbour_overlap
 from ds2fast.embedding.static import StaticEncoder
 from ds2fast.errors import InputError, InputFileError, InputTypeError, OutputError
-from ds2fast.io.schema import render_turns
+from ds2fast.io.turns import render_turns
 from ds2fast.results import FloatArray
 from encoder_fixtures import (
     CONFIG,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import threading
@@ -13,7 +12,6 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 
@@ -21,15 +19,26 @@ import pytest
 
 from ds2fast.knn import knn_graph
 from graph_checks import assert_exact, integer_rows, random_rows
+from waiting import PATIENCE, wait_until
 
+# At its end it tells its work since the last report, of which there are some 20 a second.
 SEARCH_OF_MINUTES = """
+import atexit
 import signal
+import time
 import numpy as np
 from ds2fast.knn import knn_graph
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have us ignore it
+reported = [0.0]
+
+def report(*call):
+    reported[0] = time.process_time()
+    print("searching", flush=True)
+
+atexit.register(lambda: print(time.process_time() - reported[0]))
 rows = np.random.default_rng(0).standard_normal((60_000, 768), dtype=np.float32)
-knn_graph(rows, 10, progress=lambda *call: print("searching", flush=True))
+knn_graph(rows, 10, threads=2, progress=report)
 print("finished", flush=True)
 """
 
@@ -47,18 +56,17 @@ def test_ctrl_c_ends_a_long_search() -> None:
         first_line = process.stdout.readline()
         assert first_line == "searching\n", process.communicate()[1]
         time.sleep(0.3)
-        sent = time.monotonic()
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=60)
-        elapsed = time.monotonic() - sent
+        output, errors = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
         process.wait()
-    print(f"from the signal to the exit: {elapsed:.3f} s")  # shown by pytest -rP
     assert "KeyboardInterrupt" in errors
     assert "finished" not in output
     assert process.returncode == -signal.SIGINT  # how Python ends on an interrupt that none caught
-    assert elapsed < 5.0  # a second is the promise; the rest is for busy machines
+    worked = float(output.splitlines()[-1])
+    print(f"from the last report to the exit: {worked:.3f} s of work")  # shown by pytest -rP
+    assert worked < 4.0  # a second on each thread is the promise; it would work for minutes
 
 
 class AlarmError(Exception):
@@ -67,11 +75,14 @@ class AlarmError(Exception):
 
 @contextmanager
 def alarm_after(seconds: float) -> Iterator[list[float]]:
-    """Raises AlarmError in the main thread once; yields the list that then holds the time of it."""
+    """Raises AlarmError in the main thread once; yields the list that then holds the time of it.
+
+    It is the process's time on its processors, which is the same however busy they are.
+    """
     rung: list[float] = []
 
     def ring(signum: int, frame: FrameType | None) -> None:
-        rung.append(time.monotonic())
+        rung.append(time.process_time())
         raise AlarmError
 
     previous = signal.signal(signal.SIGALRM, ring)
@@ -88,59 +99,61 @@ def test_a_signal_is_handled_though_nobody_watches(
     monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
     monkeypatch.setenv("DS2FAST_SIMD", "baseline")
-    rows = random_rows(14_000, 1024)  # some ten seconds of work
-    started = time.monotonic()
+    rows = random_rows(56_000, 256)  # some forty seconds of work
+    started = time.process_time()
     with alarm_after(0.4) as rung, pytest.raises(AlarmError):
         knn_graph(rows, 10, threads=threads, progress=False)
-    assert rung[0] - started < 2.0  # the handler ran during the search...
-    assert time.monotonic() - rung[0] < 2.0  # ...and ended it
+    assert rung[0] - started < 2.0 * threads  # the handler ran during the search...
+    assert time.process_time() - rung[0] < 2.0 * threads  # ...and ended it
     small = integer_rows(200, 5, 3)
     assert_exact(knn_graph(small, 5, threads=threads, progress=False), small, 5)
 
 
 def test_other_python_threads_run_during_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DS2FAST_SIMD", "baseline")
-    ticks: list[float] = []
+    ticks = 0
     ended = threading.Event()
+    seen: list[int] = []
 
     def tick() -> None:
-        while not ended.is_set():
-            ticks.append(time.monotonic())
-            time.sleep(0.001)
+        nonlocal ticks
+        while not ended.wait(0.001):
+            ticks += 1
 
     rows = random_rows(6000, 768)
     clock = threading.Thread(target=tick)
     clock.start()
     try:
-        started = time.monotonic()
-        knn_graph(rows, 10, threads=1, progress=False)
-        finished = time.monotonic()
+        knn_graph(rows, 10, threads=1, progress=lambda *call: seen.append(ticks))
     finally:
         ended.set()
         clock.join()
-    within = [at for at in ticks if started < at < finished]
-    assert finished - started > 0.2, "too short a search to tell"
-    # Were the lock held but for the polls, a tick would come every 50 ms.
-    gaps = [after - before for before, after in pairwise(within)]
-    assert statistics.median(gaps) < 0.02
+    assert len(seen) > 4, "too short a search to tell"
+    # Were the lock held but for the reports, there would be hardly more ticks than these.
+    assert seen[-1] - seen[0] > 3 * len(seen)
+
+
+def tasks() -> set[str]:
+    """The threads of this process, those of other tests among them."""
+    return {task.name for task in Path("/proc/self/task").iterdir()}
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
 def test_no_thread_outlives_a_search() -> None:
     knn_graph(random_rows(100, 8), 5, threads=1, progress=False)
-    before = len(list(Path("/proc/self/task").iterdir()))
+    before = tasks()
     knn_graph(random_rows(3000, 64), 5, threads=9, progress=False)
-    assert len(list(Path("/proc/self/task").iterdir())) == before
+    wait_until(lambda: tasks() <= before)  # the kernel lists one that has ended for a moment yet
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
 def test_a_search_runs_on_as_many_threads_as_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DS2FAST_SIMD", "baseline")
-    before = len(list(Path("/proc/self/task").iterdir()))
+    before = tasks()
     most = [0]
 
     def count(stage: str, done: int, total: int) -> None:
-        most[0] = max(most[0], len(list(Path("/proc/self/task").iterdir())) - before)
+        most[0] = max(most[0], len(tasks() - before))
 
     knn_graph(random_rows(9000, 512), 5, threads=5, progress=count)
     assert most[0] == 4  # and the calling one
@@ -161,6 +174,6 @@ def test_a_forked_child_can_search() -> None:
         # Python 3.12 warns of forks beside other threads, of which other tests may have left some.
         warnings.simplefilter("ignore", DeprecationWarning)
         child.start()
-    child.join(timeout=60)
+    child.join(timeout=PATIENCE)
     assert child.exitcode == 0
     assert answers.get() == expected.indices[0].tolist()

@@ -30,6 +30,7 @@ from ds2fast.errors import OutputError
 from ds2fast.results import Embeddings
 from embed_child import FULL, engines
 from encoder_fixtures import WORDS, TinyEncoder, make_tiny_encoder
+from waiting import PATIENCE
 
 CHILD = str(Path(__file__).with_name("embed_child.py"))
 TEXTS = [
@@ -400,6 +401,7 @@ class Runs:
             "output": str(folder / "vectors.npy"),
             "rows": 3,
             "pause": 0.0,
+            "hold": None,
             "most_bytes": None,
             "embed": {"model": str(model), "cache_dir": str(self.cache), **settings},
         }
@@ -407,24 +409,31 @@ class Runs:
     def start(self, **changes: Any) -> subprocess.Popen[str]:
         settings = json.dumps(self.settings | changes)
         return subprocess.Popen(
-            [sys.executable, CHILD, settings], stdout=subprocess.PIPE, text=True, encoding="utf-8"
+            [sys.executable, CHILD, settings],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
         )
 
     def finish(self, **changes: Any) -> tuple[int, str]:
         """Exit status and last line."""
         with self.start(**changes) as child:
-            output, _ = child.communicate(timeout=120)
+            output, _ = child.communicate(timeout=PATIENCE)
         return child.returncode, output.splitlines()[-1]
 
     def kill(self, batches: int, chance: random.Random, pause: float = 0.02) -> bool:
-        """Kill it after so many batches began, each with a pause; whether it was still there."""
-        with self.start(pause=pause) as child:
+        """Kill it after so many batches began, each with a pause; whether it was still there.
+
+        However late the kill comes, two batches more are all that it begins.
+        """
+        with self.start(pause=pause, hold=batches + 2) as child:
             assert child.stdout is not None
             for expected in ["started", *["running"] * batches]:
                 assert child.stdout.readline().strip() == expected
             time.sleep(chance.uniform(0, 1.5 * pause))
             child.kill()
-            return child.wait(timeout=60) == -signal.SIGKILL
+            return child.wait(timeout=PATIENCE) == -signal.SIGKILL
 
     def vectors(self) -> npt.NDArray[np.float32]:
         loaded: npt.NDArray[np.float32] = np.load(self.folder / "vectors.npy")
@@ -503,14 +512,16 @@ def test_full_disk_stops_and_a_rerun_goes_on(tiny: TinyEncoder, tmp_path: Path) 
 
 def test_two_processes_at_once(tiny: TinyEncoder, tmp_path: Path) -> None:
     runs = Runs(tmp_path / "runs", TEXTS, tiny.directory)
-    with runs.start(pause=0.1) as first:
+    with runs.start(hold=2) as first:
+        assert first.stdin is not None
         assert first.stdout is not None
         assert first.stdout.readline() == "started\n"
         assert first.stdout.readline() == "running\n"
         status, line = runs.finish(output=str(tmp_path / "second.npy"))
         assert status == 0
         assert first.poll() is None  # it runs still
-        assert first.wait(timeout=60) == 0
+        first.stdin.close()
+        assert first.wait(timeout=PATIENCE) == 0
     (note,) = json.loads(line)["notes"]
     assert "new ones are not kept: another run is writing there" in note
     assert np.load(tmp_path / "second.npy").tobytes() == runs.vectors().tobytes()

@@ -14,6 +14,7 @@ import pytest
 
 from ds2fast.embedding import embed
 from encoder_fixtures import make_tiny_encoder
+from waiting import PATIENCE
 
 NAME = "somebody/tiny-encoder"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -62,7 +63,7 @@ def run_unplugged(home: Path, **settings: Any) -> dict[str, Any]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr

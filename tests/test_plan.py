@@ -22,6 +22,7 @@ from ds2fast.embedding.store import VectorStore
 from ds2fast.errors import InputError, OutputError
 from ds2fast.results import IntArray
 from store_data import KEY, Kept, contents, job_names, make_batch
+from waiting import PATIENCE
 
 CHILD = [sys.executable, str(Path(__file__).with_name("store_child.py"))]
 HEADER = 4096
@@ -262,7 +263,7 @@ def run_child(folder: Path, log: Path, pause: float, kill_after: float | None) -
         if kill_after is not None:
             time.sleep(kill_after)
             child.kill()
-        return child.wait(timeout=60)
+        return child.wait(timeout=PATIENCE)
 
 
 def test_job_killed_twenty_times_ends_with_the_same_bytes(tmp_path: Path) -> None:

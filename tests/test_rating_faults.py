@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -17,11 +16,16 @@ import pytest
 
 import ds2fast
 from ds2fast.rating import pauses, silence
+from ds2fast.rating.attempt import Attempt
+from ds2fast.rating.client import ChatClient
+from ds2fast.rating.outcome import Answer, Trouble
+from ds2fast.rating.queue import AttemptQueue
 from ds2fast.rating.store import ReplyStore
 from rating_answers import KINDS
 from rating_child import start_child, store_of
 from rating_pools import Row, judge, made_up_rows, names_of, texts_of
 from rating_process import RunningServer, rating_server
+from rating_scripted import Asked, Sent, right, scripted_server
 from rating_truth import (
     CRITERIA,
     fault_of,
@@ -30,6 +34,7 @@ from rating_truth import (
     true_expected,
     true_level,
 )
+from waiting import PATIENCE, wait_until
 
 NUM_ROWS = 200
 SHARE = 0.1
@@ -45,6 +50,8 @@ UNREADABLE = {
 }
 BUSY = {"rate-limit", "retry-after", "unavailable"}
 LATE = {"slow", "trickle"}
+LIMIT = 1.0
+"""Seconds that a reply may take where some take longer; the others are given a thousandth of it."""
 
 # What a reason must say of each kind: any of these words.
 WORDS = {
@@ -105,15 +112,18 @@ def chosen(condition: Callable[[str], bool], number: int) -> list[Row]:
 def test_one_faulty_try_costs_a_request_and_no_row(kind: str) -> None:
     rows = made_up_rows(NUM_ROWS if kind != "retry-after" else 80)  # its seconds are whole
     faulty = sum(fault_of(text, 0, [kind], SHARE) is not None for text in texts_of(rows))
-    options = ("--slow-seconds", "1.5", "--retry-after", "0.05")
+    options = ("--slow-seconds", str(3 * LIMIT), "--retry-after", "0.05")
     with rating_server("--fault", kind, "--share", str(SHARE), *options) as server:
-        ratings = rate(server, rows, timeout=0.5, max_tries=12)
+        ratings = rate(server, rows, timeout=LIMIT if kind in LATE else PATIENCE, max_tries=12)
         stats = server.stats()
+    tally = ratings.raters[0].tally
     assert judge(ratings).all_right, judge(ratings)
     assert faulty > 4
-    assert stats["kinds"][kind] >= faulty
-    again = 0 if kind in READABLE else stats["kinds"][kind]
-    assert stats["requests"] == len(rows) + again == ratings.raters[0].tally.requests
+    # A busy machine may be late with others too.
+    failed = tally.troubles["timeout"] if kind in LATE else stats["kinds"][kind]
+    assert failed >= faulty
+    again = 0 if kind in READABLE else failed
+    assert stats["requests"] == len(rows) + again == tally.requests
 
 
 # `retry-after` is as `rate-limit`, and takes its time; a leak's words are the key test's.
@@ -123,9 +133,9 @@ def test_a_sample_that_always_fails_is_unrated_with_the_reason(kind: str) -> Non
     rows = made_up_rows(NUM_ROWS if kind not in LATE else 40)
     failing = [fault_of(text, 0, [kind], SHARE, sticky=True) is not None for text in texts_of(rows)]
     tries = {kind: 20} if kind in BUSY else {kind: 3}
-    options = ("--fault", kind, "--share", str(SHARE), "--sticky", "--slow-seconds", "1.5")
-    with rating_server(*options) as server:
-        ratings = rate(server, rows, timeout=0.3, max_tries=3)
+    options = ("--fault", kind, "--share", str(SHARE), "--sticky")
+    with rating_server(*options, "--slow-seconds", str(3 * LIMIT)) as server:
+        ratings = rate(server, rows, timeout=LIMIT if kind in LATE else PATIENCE, max_tries=3)
         stats = server.stats()
     verdict = judge(ratings)
     assert verdict.wrong == 0
@@ -139,17 +149,21 @@ def test_a_sample_that_always_fails_is_unrated_with_the_reason(kind: str) -> Non
         assert any(word in reason.lower() for word in WORDS[kind]), reason
         assert f"({tries[kind]} tries)" in reason
     healthy = len(rows) - sum(failing)
-    assert stats["requests"] == healthy + tries[kind] * sum(failing)
+    failed = tries[kind] * sum(failing)
+    if kind in LATE:  # a busy machine may be late with others too
+        assert ratings.raters[0].tally.troubles["timeout"] >= failed
+        failed = ratings.raters[0].tally.troubles["timeout"]
+    assert stats["requests"] == healthy + failed
 
 
 @pytest.mark.usefixtures("_short_pauses")
 def test_all_kinds_at_once_and_often_give_no_wrong_score() -> None:
     rows = made_up_rows(NUM_ROWS)
-    options = ("--share", "0.5", "--slow-seconds", "0.6")
+    options = ("--share", "0.5", "--slow-seconds", str(2 * LIMIT))
     kinds = [kind for kind in KINDS if kind != "retry-after"]  # whose seconds are whole
     faults = [part for kind in kinds for part in ("--fault", kind)]
     with rating_server(*options, *faults) as server:
-        verdict = judge(rate(server, rows, timeout=0.3))
+        verdict = judge(rate(server, rows, timeout=LIMIT))
         requests = server.stats()["requests"]
     assert verdict.wrong == 0
     assert verdict.right > 0.8 * NUM_ROWS  # three of seven unreadable in a row: a twelfth at most
@@ -177,18 +191,37 @@ def test_failures_are_kept_and_asked_for_again_only_when_told() -> None:
 
 
 @pytest.mark.usefixtures("_short_pauses")
-def test_no_request_begins_before_the_time_that_retry_after_names(log: Path) -> None:
-    rows = made_up_rows(50)
+def test_no_request_begins_before_the_time_that_retry_after_names(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, waits = watch_waits(monkeypatch)
     with rating_server("--fault", "retry-after", "--share", "0.1", log=log) as server:
-        assert judge(rate(server, rows)).all_right
-        entries = server.log()
-    waits = [entry for entry in entries if entry["wait"] is not None]
-    assert len(waits) >= 3
-    for asked in waits:
-        # What was on its way when the answer left could not know of it.
-        heard, until = asked["end"] + 0.15, asked["begin"] + asked["wait"] - 0.01
-        early = [entry for entry in entries if heard < entry["begin"] < until]
-        assert not early
+        assert judge(rate(server, made_up_rows(50))).all_right
+        asked = [entry["wait"] for entry in server.log() if entry["wait"] is not None]
+    assert len(waits) == len(asked) >= 3
+    assert not [now for now in begun for heard, until in waits if heard < now < until]
+
+
+def watch_waits(monkeypatch: pytest.MonkeyPatch) -> tuple[list[float], list[tuple[float, float]]]:
+    """When each request was decided on; when an answer named a wait, and its end."""
+    begun: list[float] = []
+    waits: list[tuple[float, float]] = []
+    take, ask = AttemptQueue.take, ChatClient.ask
+
+    def watched_take(queue: AttemptQueue, now: float) -> Attempt:
+        begun.append(time.monotonic())
+        return take(queue, now)
+
+    async def watched_ask(client: ChatClient, messages: Any) -> Answer | Trouble:
+        outcome = await ask(client, messages)
+        if isinstance(outcome, Trouble) and outcome.retry_after is not None:
+            heard = time.monotonic()
+            waits.append((heard, heard + outcome.retry_after))
+        return outcome
+
+    monkeypatch.setattr(AttemptQueue, "take", watched_take)
+    monkeypatch.setattr(ChatClient, "ask", watched_ask)
+    return begun, waits
 
 
 def in_flight_at_most(entries: Sequence[dict[str, Any]]) -> int:
@@ -209,8 +242,8 @@ def test_fewer_requests_are_in_flight_where_they_only_wait_at_the_server(log: Pa
 
 
 def test_a_limit_on_requests_a_second_slows_the_run_and_costs_no_row(log: Path) -> None:
-    rows = made_up_rows(250)
-    options = ("--requests-per-second", "100", "--latency", "0.02")
+    rows = made_up_rows(130)  # so few a second that any machine sends more
+    options = ("--requests-per-second", "40", "--latency", "0.02")
     with rating_server(*options, log=log) as server:
         assert judge(rate(server, rows)).all_right
         entries = server.log()
@@ -290,29 +323,19 @@ def test_a_server_that_dies_ends_the_run_and_what_came_is_kept(
 ) -> None:
     monkeypatch.setattr(silence, "PATIENCE", 0.5)
     rows, store = made_up_rows(NUM_ROWS), tmp_path / "store.sqlite"
-    with rating_server("--latency", "0.05", log=log) as server:
-        killer = threading.Thread(target=kill_after, args=(server, 60))
-        killer.start()
-        start = time.monotonic()
+    with rating_server("--latency", "0.05", "--crash-after", "60", log=log) as server:
         with pytest.raises(ds2fast.ServerError, match="no connection"):
             rate(server, rows, store=store, concurrency=16)
-        assert time.monotonic() - start < 10
-        killer.join()
         port, served = server.port, {entry["sample"] for entry in server.log() if entry["whole"]}
     with ReplyStore(store, readonly=True) as kept:
         (number,) = kept.raters()
         replies = list(kept.replies(number).values())
     assert all(reply.is_rated for reply in replies)
-    assert 60 <= len(replies) <= len(served) < NUM_ROWS
+    assert len(served) == 60
+    assert 60 - 16 <= len(replies) <= 60  # those in flight may not have left it
     with rating_server("--port", str(port)) as server:
         assert judge(rate(server, rows, store=store)).all_right
         assert server.stats()["requests"] == NUM_ROWS - len(replies)
-
-
-def kill_after(server: RunningServer, replies: int) -> None:
-    while len(server.log()) < replies:
-        time.sleep(0.01)
-    os.kill(server.pid, signal.SIGKILL)
 
 
 # --- Alarms ---------------------------------------------------------------------------------------
@@ -469,13 +492,13 @@ def cycle_of(words: Sequence[str]) -> Iterator[str]:
 
 def test_ctrl_c_ends_a_run_and_keeps_what_is_in_flight(log: Path, tmp_path: Path) -> None:
     output = tmp_path / "rated.jsonl"
-    with rating_server("--latency", "0.2", log=log) as server:
+    with rating_server("--latency", "0.5", log=log) as server:  # ten seconds for all
         child = start_child(NUM_ROWS, server.base_url, output, concurrency=8)
-        await_replies(server, 20)
+        wait_until(lambda: len(server.log()) >= 8)
         with pytest.raises(ds2fast.OutputError, match="another run is rating"):
             rate(server, made_up_rows(NUM_ROWS), store=store_of(output))
         child.send_signal(signal.SIGINT)
-        _, errors = child.communicate(timeout=30)
+        _, errors = child.communicate(timeout=PATIENCE)
         answered = [entry for entry in server.log() if entry["whole"]]
         assert child.returncode == -signal.SIGINT  # how Python ends on an interrupt
         assert "requests in flight are awaited" in errors
@@ -489,29 +512,32 @@ def test_ctrl_c_ends_a_run_and_keeps_what_is_in_flight(log: Path, tmp_path: Path
     assert judge(ratings).all_right
 
 
-def test_a_second_ctrl_c_gives_up_what_is_in_flight(log: Path, tmp_path: Path) -> None:
+def test_a_second_ctrl_c_gives_up_what_is_in_flight(tmp_path: Path) -> None:
     output = tmp_path / "rated.jsonl"
-    fault = ("--fault", "slow", "--share", "0.3", "--slow-seconds", "60")
-    with rating_server(*fault, log=log) as server:
-        child = start_child(NUM_ROWS, server.base_url, output, concurrency=8)
-        await_replies(server, 10)
-        child.send_signal(signal.SIGINT)
-        assert child.stderr is not None
-        while "awaited" not in (line := child.stderr.readline()):
-            assert line, "the run ended by itself"
-        time.sleep(0.5)  # whatever comes soon is awaited
-        sent = time.monotonic()
-        child.send_signal(signal.SIGINT)
-        _, errors = child.communicate(timeout=30)
-        assert time.monotonic() - sent < 5
-        assert child.returncode == -signal.SIGINT
-        assert "never retrieved" not in errors
-        kept = sum(entry["whole"] and entry["status"] == 200 for entry in server.log())
+    hanging, released = threading.Semaphore(0), threading.Event()
+
+    def script(asked: Asked) -> Sent:
+        if asked.number >= 10:
+            hanging.release()
+            released.wait(PATIENCE)
+        return right(asked)
+
+    try:
+        with scripted_server(script) as server:
+            child = start_child(NUM_ROWS, server.base_url, output, concurrency=8)
+            for _ in range(8):
+                assert hanging.acquire(timeout=PATIENCE)
+            child.send_signal(signal.SIGINT)
+            assert child.stderr is not None
+            while "awaited" not in (line := child.stderr.readline()):
+                assert line, "the run ended by itself"
+            child.send_signal(signal.SIGINT)
+            _, errors = child.communicate(timeout=PATIENCE)
+            assert len(server.asked) == 18
+    finally:
+        released.set()
+    assert child.returncode == -signal.SIGINT
+    assert "never retrieved" not in errors
     with ReplyStore(store_of(output), readonly=True) as store:
         (number,) = store.raters()
-        assert len(store.replies(number)) == kept
-
-
-def await_replies(server: RunningServer, number: int) -> None:
-    while len(server.log()) < number:
-        time.sleep(0.01)
+        assert len(store.replies(number)) == 10

@@ -13,6 +13,7 @@ from rating_pools import made_up_rows, texts_of
 from rating_process import rating_server
 from rating_secret import made_up_key, places_of
 from rating_truth import true_level
+from waiting import PATIENCE
 
 NUM_ROWS = 300
 CONCURRENCY = 16
@@ -24,11 +25,11 @@ def test_a_killed_rating_goes_on_where_it_was(tmp_path: Path, faults: tuple[str,
     healthy = ("--latency", "0.02")
     with rating_server(*healthy) as server:
         child = start_child(NUM_ROWS, server.base_url, whole)
-        output, errors = child.communicate(timeout=60)
+        output, errors = child.communicate(timeout=PATIENCE)
         assert child.returncode == 0, errors
     unbroken = json.loads(output.splitlines()[-1])
     assert unbroken == [true_level(text) for text in texts_of(made_up_rows(NUM_ROWS))]
-    late = ("--slow-seconds", "1", "--retry-after", "0.1")
+    late = ("--slow-seconds", "4", "--retry-after", "0.1")
     log = tmp_path / "server.jsonl"
     with rating_server(*healthy, *late, *faults, log=log) as server:
         found = kill_and_resume(
@@ -38,7 +39,7 @@ def test_a_killed_rating_goes_on_where_it_was(tmp_path: Path, faults: tuple[str,
             kills=2,
             seed=1,
             concurrency=CONCURRENCY,
-            timeout=0.5 if faults else 60,
+            timeout=2.0 if faults else PATIENCE,
         )
     assert found.scores == unbroken
     assert killed.read_bytes() == whole.read_bytes()
@@ -71,7 +72,7 @@ def test_the_key_stands_in_no_file_and_no_output(tmp_path: Path) -> None:
             child = start_child(
                 60, server.base_url, output, environment=environment, keep_going=True, store=None
             )
-            said += child.communicate(timeout=60)
+            said += child.communicate(timeout=PATIENCE)
             assert child.returncode == code, said[-1]
     assert "key was refused" in said[-1]
     assert_without(key, written, said)
@@ -91,11 +92,11 @@ def test_the_key_stands_in_nothing_that_a_killed_or_stopped_run_leaves(tmp_path:
         while len(log.read_text("utf-8").splitlines()) < 60:
             assert child.poll() is None
         child.kill()
-        said += child.communicate(timeout=60)
+        said += child.communicate(timeout=PATIENCE)
         assert store_of(output).with_suffix(".sqlite-wal").exists()
         assert_without(key, tmp_path, said)
         child = start_child(NUM_ROWS, server.base_url, output, api_key_file=str(key_file))
-        said += child.communicate(timeout=60)
+        said += child.communicate(timeout=PATIENCE)
         assert child.returncode == FAILED
     assert "RatingAlarm" in said[-1]  # it quotes a reason, and those of leaks hold the key
     assert_without(key, tmp_path, said)

@@ -22,6 +22,7 @@ from ds2fast.rating.request import RequestForm
 from ds2fast.rating.stored import StoredReply
 from ds2fast.rating.tally import Tally
 from ds2fast.rating.tokens import TokenCounter
+from waiting import PATIENCE
 
 
 def task(number: int = 0, *, tokens: int = 100, turn: int = 0) -> Task:
@@ -418,7 +419,7 @@ def test_what_comes_while_one_transaction_runs_goes_into_the_next() -> None:
     def write(replies: Sequence[StoredReply]) -> None:
         if batches:
             begun.set()
-            assert may_end.wait(10)
+            assert may_end.wait(PATIENCE)
         else:
             time.sleep(0.05)  # a slow disk: from here on others are written in a thread
         batches.append(list(replies))
@@ -430,7 +431,7 @@ def test_what_comes_while_one_transaction_runs_goes_into_the_next() -> None:
         while not kept:
             await asyncio.sleep(0.001)
         commit.add(reply(1))
-        assert await asyncio.to_thread(begun.wait, 10)
+        assert await asyncio.to_thread(begun.wait, PATIENCE)
         for number in range(2, 6):
             commit.add(reply(number))
         await asyncio.sleep(0.01)
@@ -452,7 +453,7 @@ def test_closing_writes_what_is_left_and_ends_without_any() -> None:
         for place in range(number):
             commit.add(reply(place))
         commit.close()
-        await asyncio.wait_for(commit.run(), 10)
+        await asyncio.wait_for(commit.run(), PATIENCE)
 
     asyncio.run(main(0))
     assert written == []
@@ -469,7 +470,7 @@ def test_what_writing_raises_comes_out_and_is_not_told_as_kept() -> None:
     async def main() -> None:
         commit = GroupCommit(write, kept.extend)
         commit.add(reply(0))
-        await asyncio.wait_for(commit.run(), 10)
+        await asyncio.wait_for(commit.run(), PATIENCE)
 
     with pytest.raises(OSError, match="disk full"):
         asyncio.run(main())

@@ -35,6 +35,7 @@ from rating_truth import (
     true_expected,
     true_level,
 )
+from waiting import PATIENCE, wait_until
 
 SYSTEM = "Rate the sample."
 NUM_SAMPLES = 40
@@ -71,7 +72,7 @@ class Reply:
 def post(
     server: RunningServer, body: Any, *, key: str = "sk-test", path: str = "/v1/chat/completions"
 ) -> Reply:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
     try:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         connection.request("POST", path, data, {"Authorization": f"Bearer {key}"})
@@ -334,7 +335,8 @@ def test_retry_after_tells_the_wait_in_three_ways(spoilt: RunningServer) -> None
         else:
             ways["date"] += 1
             until = email.utils.parsedate_to_datetime(told).timestamp()
-            assert logged["end"] + logged["wait"] == pytest.approx(until, abs=0.5)
+            assert logged["begin"] <= until - logged["wait"] + 1e-6
+            assert until - logged["wait"] - 1e-6 <= logged["end"]
             assert logged["wait"] >= 0.25
     assert min(ways[way] for way in ("milliseconds", "seconds", "date")) > 0
 
@@ -349,7 +351,7 @@ def test_slow_replies_come_late_but_right(kind: str) -> None:
     with rating_server("--fault", kind, "--share", "1", "--slow-seconds", "0.5") as server:
         begin = time.monotonic()
         reply = ask(server, "x")
-        assert 0.5 <= time.monotonic() - begin < 3
+        assert time.monotonic() - begin >= 0.5
         assert json.loads(reply.content) == true_criteria("x")
         assert reply.data.startswith(b"\n") == (kind == "trickle")
 
@@ -541,10 +543,10 @@ async def ask_at_once(server: RunningServer, texts: list[str], at_once: int) -> 
 
 
 def test_latency_is_that_of_each_request_not_of_all_together() -> None:
-    with rating_server("--latency", "0.3") as server:
+    with rating_server("--latency", "1.5") as server:  # by then all twenty are there
         begin = time.monotonic()
         statuses = asyncio.run(ask_at_once(server, samples(20), 20))
-        assert 0.3 <= time.monotonic() - begin < 3
+        assert 1.5 <= time.monotonic() - begin < 20 * 1.5
         assert statuses == [200] * 20
         assert server.stats()["most_in_flight"] == 20
         assert server.stats()["in_flight"] == 0
@@ -555,15 +557,18 @@ def test_slots_let_the_others_wait(log: Path) -> None:
         begin = time.monotonic()
         assert asyncio.run(ask_at_once(server, samples(8), 8)) == [200] * 8
         assert time.monotonic() - begin >= 0.4
-        durations = sorted(entry["end"] - entry["begin"] for entry in server.log())
-        assert durations[-1] - durations[0] >= 0.15  # the last pair waited for three others
+        ends = [entry["end"] for entry in server.log()]
+        assert len(ends) == 8
+        # Whenever they came, of three in a row the last waited for the first.
+        assert all(third - first >= 0.099 for first, third in zip(ends, ends[2:], strict=False))
 
 
 def test_more_requests_than_are_allowed_in_a_second_get_429() -> None:
     with rating_server("--requests-per-second", "5") as server:
+        begin = time.monotonic()
         statuses = Counter(asyncio.run(ask_at_once(server, samples(40), 40)))
-        # The first second's five, and a few more while the others come in.
-        assert 5 <= statuses[200] <= 20
+        # The first second's five, and five a second while the others come in.
+        assert 5 <= statuses[200] <= 6 + 5 * (time.monotonic() - begin)
         assert statuses[200] + statuses[429] == 40
         assert server.stats()["kinds"]["limited"] == statuses[429]
 
@@ -572,9 +577,9 @@ def test_a_client_that_leaves_is_not_served_any_longer(log: Path) -> None:
     with rating_server("--fault", "slow", "--share", "1", "--slots", "1", log=log) as server:
         connection = http.client.HTTPConnection("127.0.0.1", server.port)
         connection.request("POST", "/v1/chat/completions", json.dumps(body_of("x")))
-        wait_for(lambda: server.stats()["in_flight"] == 1)
+        wait_until(lambda: server.stats()["in_flight"] == 1)
         connection.close()
-        wait_for(lambda: server.stats()["in_flight"] == 0)
+        wait_until(lambda: server.stats()["in_flight"] == 0)
         (entry,) = server.log()
         assert (entry["kind"], entry["whole"], entry["status"]) == ("slow", False, 0)
 
@@ -586,11 +591,4 @@ def test_the_server_ends_with_whoever_started_it() -> None:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["port"] > 0
         process.stdin.close()
-        assert process.wait(timeout=10) == 0
-
-
-def wait_for(reached: Any, seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+        assert process.wait(timeout=PATIENCE) == 0

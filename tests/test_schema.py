@@ -9,7 +9,8 @@ import pytest
 
 from ds2fast.errors import InputError, InputTypeError
 from ds2fast.io.fields import MISSING, Field
-from ds2fast.io.schema import FORM_COLUMNS, FORMS, Schema, TextRenderer
+from ds2fast.io.forms import FORM_COLUMNS, FORMS
+from ds2fast.io.schema import Schema, TextRenderer
 
 DIALOGUE = "###user: Hi\n###assistant: Hello\n"
 
@@ -62,6 +63,8 @@ def test_other_roles_keep_their_names() -> None:
 
 def test_forms_are_tried_in_the_documented_order() -> None:
     fields: dict[str, Any] = {
+        "chosen": [{"role": "user", "content": "0"}],
+        "rejected": "",
         "messages": [{"role": "user", "content": "1"}],
         "conversations": [{"from": "human", "value": "2"}],
         "prompt": "3",
@@ -73,12 +76,19 @@ def test_forms_are_tried_in_the_documented_order() -> None:
         "text": "6",
     }
     met = []
-    steps = [("messages",), ("conversations",), ("prompt",), ("instruction",), ("question",)]
+    steps = [
+        ("chosen",),
+        ("messages",),
+        ("conversations",),
+        ("prompt",),
+        ("instruction",),
+        ("question",),
+    ]
     for gone in [*steps, ("text",)]:
         met.append(render(fields).removeprefix("###user: ")[0])
         for name in gone:
             del fields[name]
-    assert met == ["1", "2", "3", "4", "5", "6"]
+    assert met == ["0", "1", "2", "3", "4", "5", "6"]
     assert render(fields) == ""
 
 
@@ -98,7 +108,8 @@ def test_every_field_of_a_form_is_read_from_tables() -> None:
 
     for form in FORMS.values():
         form(Spy())
-        form(Spy(prompt="x", instruction="x", question="x"))
+        form(Spy(prompt="x", instruction="x", output="x", question="x"))
+        form(Spy(chosen="x", rejected="x"))
     assert Spy.asked == set(FORM_COLUMNS)
 
 
@@ -110,6 +121,143 @@ def test_content_lists_and_nulls() -> None:
         "###user: x\n"
     )
     assert render({"text": b"caf\xc3\xa9"}) == "café"
+
+
+def test_a_system_field_opens_the_conversation() -> None:
+    turns = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]
+    opened = "###system: Be brief\n" + DIALOGUE
+    assert render({"system": "Be brief", "conversations": turns}) == opened
+    assert render({"system": "Be brief", "instruction": "Hi", "output": "Hello"}) == opened
+    assert render({"system": " ", "conversations": turns}) == DIALOGUE
+    assert render({"system": None, "conversations": turns}) == DIALOGUE
+    assert render({"system": {"os": "Linux"}, "conversations": turns}) == DIALOGUE
+    own = [{"from": "system", "value": "Be brief"}, *turns]
+    assert render({"system": "another", "conversations": own}) == opened
+    assert render({"system": "Be brief", "instruction": "", "output": ""}) == ""
+
+
+def test_alpaca_history_comes_before_the_instruction() -> None:
+    row = {"instruction": "Add", "input": "1, 2", "output": "3"}
+    rounds = [["Hi", "Hello"], ["Well?", None], "no round", ["one"]]
+    expected = (
+        "###user: Hi\n###assistant: Hello\n###user: Well?\n###assistant: \n"
+        "###user: Add\n1, 2\n###assistant: 3\n"
+    )
+    assert render({**row, "history": rounds}) == expected
+    assert render({**row, "history": []}) == render({**row, "history": None}) == render(row)
+    with_system = render({**row, "history": rounds, "system": "Be brief"})
+    assert with_system == "###system: Be brief\n" + expected
+
+
+ADD = {"name": "add", "arguments": '{"a": 1, "b": 2}'}
+TOOLS = '###user: 1 + 2?\n###assistant: add {"a": 1, "b": 2}\n###tool: 3\n###assistant: 3\n'
+
+
+@pytest.mark.parametrize(
+    "asking",
+    [
+        {"content": None, "tool_calls": [{"id": "x", "type": "function", "function": ADD}]},
+        {
+            "content": "",
+            "tool_calls": [{"function": {"name": "add", "arguments": {"a": 1, "b": 2}}}],
+        },
+        {"tool_calls": [None, {"function": {**ADD, "arguments": {"a": 1, "b": 2, "c": None}}}]},
+        {"content": None, "tool_calls": None, "function_call": ADD},
+        {"content": [{"type": "tool_use", "name": "add", "input": {"a": 1, "b": 2}}]},
+    ],
+)
+def test_tool_calls_render_by_name_and_arguments(asking: dict[str, Any]) -> None:
+    messages = [
+        {"role": "user", "content": "1 + 2?", "tool_calls": None},
+        {"role": "assistant", **asking},
+        {"role": "tool", "content": [{"type": "tool_result", "content": "3"}]},
+        {"role": "assistant", "content": "3", "tool_calls": []},
+    ]
+    assert render({"messages": messages}) == TOOLS
+
+
+def test_calls_follow_the_content_each_on_a_line() -> None:
+    calls = [{"function": ADD}, {"function": {"name": "now", "arguments": None}}]
+    message = {"role": "assistant", "content": "So", "tool_calls": calls}
+    assert render({"messages": [message]}) == ('###assistant: So\nadd {"a": 1, "b": 2}\nnow\n')
+
+
+def test_calls_and_results_of_the_conversations_form() -> None:
+    turns = [
+        {"from": "human", "value": "1 + 2?"},
+        {"from": "function_call", "value": {"name": "add", "arguments": {"a": 1}}},
+        {"from": "observation", "value": {"sum": 3, "note": None}},
+        {"from": "gpt", "value": "3"},
+    ]
+    assert render({"conversations": turns}) == (
+        '###user: 1 + 2?\n###function_call: {"name": "add", "arguments": {"a": 1}}\n'
+        '###observation: {"sum": 3}\n###assistant: 3\n'
+    )
+
+
+USER, ASSISTANT = {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}
+REJECTED = {"role": "assistant", "content": "No"}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "Hi", "chosen": "Hello", "rejected": "No"},
+        {"question": "Hi", "chosen": "Hello", "rejected": "No"},
+        {"instruction": "Hi", "input": "", "chosen": "Hello", "rejected": "No"},
+        {"prompt": [USER], "chosen": [ASSISTANT], "rejected": [REJECTED]},
+        {"chosen": [USER, ASSISTANT], "rejected": [USER, REJECTED]},
+        {"prompt": "Hi", "chosen": [USER, ASSISTANT], "rejected": [USER, REJECTED]},
+        {"messages": [USER, ASSISTANT], "chosen": [USER, ASSISTANT], "rejected": [USER, REJECTED]},
+        {
+            "conversations": [{"from": "human", "value": "Hi"}],
+            "chosen": {"from": "gpt", "value": "Hello"},
+            "rejected": {"from": "gpt", "value": "No"},
+        },
+        {"messages": [USER], "prompt": "?", "chosen": ASSISTANT, "rejected": None},
+    ],
+)
+def test_of_a_preference_pair_the_chosen_answer_is_rendered(row: dict[str, Any]) -> None:
+    assert render(row) == DIALOGUE
+    assert render({**row, "system": "Be brief"}) == "###system: Be brief\n" + DIALOGUE
+
+
+def test_a_chosen_string_that_nothing_precedes_is_the_text() -> None:
+    chosen = "\n\nHuman: Hi\n\nAssistant: Hello"
+    assert render({"chosen": chosen, "rejected": "x"}) == chosen
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"chosen": True, "rejected": False},
+        {"chosen": "x"},
+        {"chosen": None, "rejected": None},
+        {"chosen": "x", "rejected": 3},
+        {"chosen": 1, "rejected": "x"},
+    ],
+)
+def test_what_is_no_preference_pair_falls_through(fields: dict[str, Any]) -> None:
+    assert render({**fields, "text": "y"}) == "y"
+
+
+def test_describe_says_that_rejected_was_passed_over() -> None:
+    renderer = TextRenderer()
+    renderer.render(0, {"prompt": "Hi", "chosen": "Hello", "rejected": "No"})
+    schema = renderer.schema(fields_seen=lambda: "", num_rows=1)
+    assert schema.describe() == (
+        "text from chosen (of chosen/rejected); rejected was passed over in 1 row; "
+        "row 0 renders as:\n###user: Hi\n###assistant: Hello"
+    )
+
+
+def test_a_row_renders_again_without_being_counted() -> None:
+    renderer = TextRenderer()
+    row = {"question": "Hi", "answer": "Hello"}
+    assert renderer.render(0, row) == renderer.text_of(0, row) == renderer.text_of(9, row)
+    assert renderer.text_of(1, {"text": " "}) == ""
+    schema = renderer.schema(fields_seen=lambda: "", num_rows=1)
+    assert schema == Schema({"question + answer": 1}, example_row=0, example=DIALOGUE)
 
 
 def test_messages_without_content_are_an_empty_text() -> None:

@@ -15,7 +15,7 @@ import ds2fast
 from ds2fast import _core, reference, reference_posterior, reference_sharing
 from ds2fast.embedding import PrecisionGate
 from ds2fast.evidence import WeakEvidenceWarning
-from ds2fast.pipeline import graph_width
+from ds2fast.stages import graph_width
 from ds2fast.reference_sharing import Parameters, Patterns
 from ds2fast.results import DoubleArray, FloatArray, IntArray
 from encoder_fixtures import WORDS, make_tiny_encoder
@@ -622,7 +622,7 @@ def test_what_would_have_no_use_is_refused_before_any_work(monkeypatch: Any) -> 
     def too_late(*_: Any, **__: Any) -> None:
         raise AssertionError("neighbours were looked for")
 
-    monkeypatch.setattr("ds2fast.pipeline.knn_graph", too_late)
+    monkeypatch.setattr("ds2fast.stages.knn_graph", too_late)
     with pytest.raises(ds2fast.InputError, match=r"repeats: expected with solver='sharing' only"):
         ds2fast.select(embeddings=ROWS, preset="paper", **again)
     with pytest.raises(ds2fast.InputError, match=r"repeats: expected without curation="):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,6 +25,7 @@ from ds2fast.sharing import (
 )
 from ds2fast.transition import estimate_transition_matrix
 from planted import Planted, noisy_rater, plant
+from waiting import ctrl_c_after
 
 
 def fit(pool: Planted) -> tuple[Triples, SharingFit]:
@@ -264,13 +262,10 @@ def test_t_is_found(num_levels: int) -> None:
 
 def test_ctrl_c_stops_the_bands() -> None:
     pool = plant(3000)
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    started = time.monotonic()
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
+    started = time.process_time()
+    with pytest.raises(KeyboardInterrupt), ctrl_c_after(0.3):
         estimate_transition_matrix(pool.scores, pool.graph, bootstrap=10**5)  # minutes of work
-    assert time.monotonic() - started < 1.5
-    timer.join()
+    assert time.process_time() - started < 3.0  # on its processors, however busy they are
 
 
 def test_the_input_may_lie_in_memory_as_it_likes_and_is_not_written_to() -> None:

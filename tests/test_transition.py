@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import doctest
-import os
-import signal
-import threading
 import time
 from typing import Any
 
@@ -19,6 +16,7 @@ from ds2fast.errors import InputError, InputTypeError
 from ds2fast.graph import KnnGraph
 from ds2fast.results import DoubleArray, IntArray
 from ds2fast.transition import estimate_transition_matrix
+from waiting import ctrl_c_after
 
 
 def make_pool(
@@ -368,13 +366,10 @@ def test_an_error_of_the_progress_callable_reaches_the_caller() -> None:
 
 def test_ctrl_c_stops_a_solver() -> None:
     counts = np.random.default_rng(1).integers(0, 9, (64, 64, 64))
-    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
-    started = time.monotonic()
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
+    started = time.process_time()
+    with pytest.raises(KeyboardInterrupt), ctrl_c_after(0.2):
         _core.solve_moments(counts)  # seconds of work
-    assert time.monotonic() - started < 1.2
-    timer.join()
+    assert time.process_time() - started < 3.0  # on its processors, however busy they are
 
 
 def test_the_examples_run() -> None:

@@ -26,6 +26,7 @@ from ds2fast.panel import RaterPanel, rate_raters
 from ds2fast.pipeline import diagnose, select
 from ds2fast.pool import Pool
 from ds2fast.rating import RatingEstimate, Ratings, estimate_rating, rate
+from ds2fast.reselect import reselect
 from ds2fast.results import (
     Clusterability,
     Curation,
@@ -33,6 +34,8 @@ from ds2fast.results import (
     TransitionEstimate,
     Verdict,
 )
+from ds2fast.run.difference import difference
+from ds2fast.run.explain import explain
 from ds2fast.selection import dual_sort
 from ds2fast.transition import estimate_transition_matrix
 
@@ -67,15 +70,18 @@ __all__ = [
     "build_info",
     "curate_scores",
     "diagnose",
+    "difference",
     "distill",
     "dual_sort",
     "embed",
     "estimate_rating",
     "estimate_transition_matrix",
+    "explain",
     "knn_graph",
     "long_tail_scores",
     "rate",
     "rate_raters",
     "read",
+    "reselect",
     "select",
 ]

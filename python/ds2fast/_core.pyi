@@ -60,6 +60,20 @@ def long_tail_scores(
     similarities: FloatArray, k: int, threads: int, progress: Report | None = None
 ) -> FloatArray: ...
 def dual_sort(scores: DoubleArray, long_tail: DoubleArray, count: int) -> IntArray: ...
+def walk_down(
+    order: IntArray,
+    count: int,
+    *,
+    codes: IntArray,
+    quotas: IntArray,
+    caps: IntArray,
+    indices: IdArray,
+    similarities: FloatArray,
+    least: float,
+    embeddings: RowArray,
+    norms: DoubleArray,
+    threads: int,
+) -> tuple[LevelArray, IntArray, FloatArray, int]: ...
 def agreement_counts(
     levels: LevelArray,
     indices: IdArray,

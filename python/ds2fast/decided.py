@@ -114,6 +114,8 @@ def decide(
     groups: Sequence[Any] | npt.NDArray[Any] | None = None,
     posterior: npt.ArrayLike | None = None,
     values: npt.ArrayLike | None = None,
+    as_given: npt.ArrayLike | None = None,
+    eligible: npt.ArrayLike | None = None,
 ) -> Decided:
     """Say what decided a selection.
 
@@ -136,6 +138,11 @@ def decide(
         P(true level) of each row.
     values : (N,) floats, optional
         The real-valued scores that the levels were cut from: the scores as given rank by them.
+    as_given : (m,) integers, optional
+        Rows that the scores as given would have selected; by default the first by them, by rarity
+        among equals. With rules beyond the order these are not the first.
+    eligible : (N,) bool, optional
+        Rows that might have been selected; by default those that are rated.
 
     Returns
     -------
@@ -158,10 +165,16 @@ def decide(
     rated = levels >= 0
     chosen = _check_chosen(np.asarray(indices), rated)
     ranking = _of_rows(keys, "keys", len(levels))
-    as_given = levels if values is None else _of_rows(values, "values", len(levels))
+    ranking_given = levels if values is None else _of_rows(values, "values", len(levels))
     rarity = _of_rows(long_tail, "long_tail", len(levels))
-    corrected = ~_first_rows(as_given, rarity, rated, len(chosen))[chosen]
-    tied = _decided_by_rarity(chosen, ranking, rated)
+    if as_given is None:
+        same = _first_rows(ranking_given, rarity, rated, len(chosen))
+    else:
+        same = np.zeros(len(levels), dtype=bool)
+        same[np.asarray(as_given, dtype=np.int64)] = True
+    corrected = ~same[chosen]
+    candidates = rated if eligible is None else rated & np.asarray(eligible, dtype=bool)
+    tied = _decided_by_rarity(chosen, ranking, candidates)
     by_correction = int(corrected.sum())
     by_rarity = int((tied & ~corrected).sum())
     return Decided(
@@ -170,7 +183,7 @@ def decide(
         by_correction,
         by_rarity,
         1.0 - by_correction / len(chosen),
-        _length_correlation(as_given, lengths, rated),
+        _length_correlation(ranking_given, lengths, rated),
         _length_correlation(ranking, lengths, rated),
         () if groups is None else find_sources(groups, levels, ranking, chosen, posterior),
     )

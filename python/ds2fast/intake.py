@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,42 +14,33 @@ from ds2fast.checks import UNRATED, check_estimate, check_graph
 from ds2fast.clock import Clock
 from ds2fast.embedding import encoder_info
 from ds2fast.embedding.encode import check_model
-from ds2fast.errors import InputError, InputTypeError
+from ds2fast.errors import InputError, InputFileError, InputTypeError
+from ds2fast.given import Given
 from ds2fast.graph import KnnGraph
 from ds2fast.io.read import read
 from ds2fast.io.source import check_file
 from ds2fast.knn import as_embedding_rows
 from ds2fast.pool import Pool
-from ds2fast.raters import given_levels
 from ds2fast.ratings import DEFAULT_SCORES, Scale, is_names, read_ratings
-from ds2fast.results import Curation, DoubleArray, IntArray, RowArray, TransitionEstimate
+from ds2fast.results import Curation, IntArray, RowArray, TransitionEstimate
 from ds2fast.settings import Settings
+
+NO_GROUP = "none given"
+"""The label of rows that have none."""
 
 
 @dataclass(frozen=True)
 class Intake:
     """What the stages start from: levels, and texts, vectors or a graph of the same rows."""
 
-    ratings: IntArray  # (N, R), a column a rater
-    num_levels: int
+    given: Given
     pool: Pool | None
     embeddings: RowArray | None
     graph: KnnGraph | None
     encoder: dict[str, Any] | None
     scores_given: bool  # beside the pool, not in it
-    repeats: IntArray | None = None  # (N, M)
-    gold: IntArray | None = None
-    values: DoubleArray | None = None  # (N,) the measure that levels were cut from, if finer
-
-    @cached_property
-    def scores(self) -> IntArray:
-        """(N,): the level that a row was given, the mean of several raters rounded."""
-        return given_levels(self.ratings)
-
-    @property
-    def num_rated(self) -> int:
-        """Number of rows with a level."""
-        return int((self.scores >= 0).sum())
+    groups: tuple[str, ...] | None = None  # a label a row
+    excluding: Pool | None = None  # rows that must not be repeated
 
 
 def read_intake(
@@ -63,12 +54,16 @@ def read_intake(
     *,
     repeats: Any = None,
     gold: Any = None,
+    groups: Any = None,
+    exclude: Any = None,
 ) -> Intake:
     """Read and check what `select` and `diagnose` were given, before any long work."""
     if embeddings is not None and graph is not None:
         raise InputError("embeddings, graph: expected at most one of the two, got both")
     if isinstance(data, str | os.PathLike):
         check_file(data)  # before the encoder, which may have to be downloaded
+    if exclude is not None and data is None:
+        raise InputError("exclude: expected beside data, whose texts it is compared with, got none")
     if text is not None and (data is None or isinstance(data, Pool)):
         raise InputError(
             "text: expected rows or a file beside it, got none (read() takes text= too)"
@@ -84,12 +79,13 @@ def read_intake(
         ratings = _without_textless(pool, seen.ratings)
         further = None if seen.repeats is None else _without_textless(pool, seen.repeats)
         rows = None if embeddings is None else as_embedding_rows(embeddings)
+        excluding = None if exclude is None else read_excluding(exclude)
     if isinstance(data, Pool):
         clock.timings["read"] += data.read_seconds
     if pool is None and rows is None and graph is None:
         raise InputError("data: expected data, or embeddings= or graph= beside scores=, got none")
     if graph is not None:
-        _check_given_graph(graph, len(ratings), settings.k)
+        check_given_graph(graph, len(ratings), settings.k)
     if rows is not None and len(rows) != len(ratings):
         raise InputError(f"embeddings: expected one row a score ({len(ratings)}), got {len(rows)}")
     if len(ratings) <= settings.k:
@@ -103,17 +99,59 @@ def read_intake(
         or (isinstance(data, Pool) and scores != DEFAULT_SCORES)
     )
     return Intake(
-        ratings,
-        seen.num_levels,
+        Given(ratings, seen.num_levels, further, seen.gold, seen.values),
         pool,
         rows,
         graph,
         encoder,
         scores_given,
-        further,
-        seen.gold,
-        seen.values,
+        None if groups is None else read_groups(groups, pool, len(ratings)),
+        excluding,
     )
+
+
+def read_groups(groups: Any, pool: Pool | None, num_rows: int) -> tuple[str, ...]:
+    """A label for each row: of a field of the rows, or as given.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        A field without rows, or that none has; labels of another number than rows, or no labels.
+    """
+    labels: Sequence[Any]
+    if isinstance(groups, str):
+        if pool is None:
+            raise InputError(f"groups: expected labels beside arrays, got the field {groups!r}")
+        try:
+            labels = pool.column(groups)
+        except InputError as error:
+            raise InputError(f"groups: {str(error).removeprefix('column: ')}") from None
+    else:
+        labels = _as_labels(groups)
+    if len(labels) != num_rows:
+        raise InputError(f"groups: expected one label a row ({num_rows}), got {len(labels)}")
+    return tuple(NO_GROUP if label is None else str(label) for label in labels)
+
+
+def _as_labels(groups: Any) -> Sequence[Any]:
+    array = groups.tolist() if hasattr(groups, "tolist") else groups
+    if not isinstance(array, Sequence) or isinstance(array, bytes):
+        raise InputTypeError(
+            f"groups: expected a field name or a label a row, got {type(groups).__name__}"
+        )
+    return array
+
+
+def read_excluding(exclude: Any) -> Pool:
+    """Rows that must not be repeated; the errors are those of `read`."""
+    if isinstance(exclude, Pool):
+        return exclude
+    try:
+        return read(exclude, scores=None)
+    except InputFileError as error:
+        raise InputFileError(f"exclude: {error}") from error
+    except InputError as error:
+        raise InputError(f"exclude: {error}") from error
 
 
 def _find_encoder(settings: Settings) -> dict[str, Any]:
@@ -121,7 +159,8 @@ def _find_encoder(settings: Settings) -> dict[str, Any]:
     return asdict(encoder_info(settings.model))
 
 
-def _check_given_graph(graph: KnnGraph, num_rows: int, k: int) -> None:
+def check_given_graph(graph: KnnGraph, num_rows: int, k: int) -> None:
+    """Refuse a graph of other rows, or a narrower one than k."""
     check_graph(graph)
     if graph.num_rows != num_rows:
         raise InputError(f"graph: expected one row a score ({num_rows}), got {graph.num_rows}")
@@ -130,7 +169,7 @@ def _check_given_graph(graph: KnnGraph, num_rows: int, k: int) -> None:
 
 
 def check_given_stages(
-    transition: TransitionEstimate | None, curation: Curation | None, given: Intake
+    transition: TransitionEstimate | None, curation: Curation | None, given: Given
 ) -> None:
     """Refuse results of stages that cannot be of these scores."""
     if transition is not None:
@@ -142,7 +181,7 @@ def check_given_stages(
                 raise InputError(f"{name}: expected without curation=, which leaves it without use")
 
 
-def _check_transition(transition: TransitionEstimate, given: Intake) -> None:
+def _check_transition(transition: TransitionEstimate, given: Given) -> None:
     if not isinstance(transition, TransitionEstimate):
         raise InputTypeError(
             f"transition: expected a TransitionEstimate, got {type(transition).__name__}"

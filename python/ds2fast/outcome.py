@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ds2fast.choice import Choice, Fate, Rules
 from ds2fast.decided import Decided, decide
 from ds2fast.errors import InputError
+from ds2fast.given import Given
 from ds2fast.graph import KnnGraph
+from ds2fast.limits import Limits
 from ds2fast.pool import Pool, sources_of
 from ds2fast.results import (
     UNCHECKED,
+    BoolArray,
     Curation,
     DoubleArray,
     FloatArray,
     FrozenArrays,
     IntArray,
+    RowArray,
     TransitionEstimate,
     Verdict,
 )
 from ds2fast.selection import dual_sort
+
+if TYPE_CHECKING:
+    import datasets
+    import pandas as pd
+    import polars as pl
+
+    from ds2fast.run.explain import Explanation
 
 
 @dataclass(frozen=True)
@@ -133,6 +145,20 @@ class Selection(FrozenArrays):
         What speaks against trusting the result; also issued as `WeakEvidenceWarning`.
     given_keys : (N,) float64 or None
         What rows would be ranked by as given; None where it is `given_scores`.
+    given : Given or None
+        What was seen of the scores: each rater's, repeats, gold.
+    limits : Limits
+        What was asked for to limit the selection beyond its order.
+    groups : (N,) tuple of str or None
+        Each row's group, where groups were asked for.
+    choice : Choice or None
+        What became of every row.
+    rules : Rules
+        The limits as they were applied.
+    positions : (N, 2) float32 or None
+        Places of the rows on a map, where there were vectors.
+    vectors : (N, d) float32 or None
+        The rows' vectors, kept where near-duplicates are left out.
     """
 
     indices: IntArray
@@ -150,6 +176,13 @@ class Selection(FrozenArrays):
     settings: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     given_keys: DoubleArray | None = None
+    given: Given | None = None
+    limits: Limits = field(default_factory=Limits)
+    groups: tuple[str, ...] | None = None
+    choice: Choice | None = None
+    rules: Rules = field(default_factory=Rules)
+    positions: FloatArray | None = None
+    vectors: RowArray | None = None
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -187,44 +220,163 @@ class Selection(FrozenArrays):
         """Where the selection ends: how much of it the score decided, how much rarity."""
         last = float(self.keys[self.indices[-1]])
         above = int((self.keys[self.indices] > last).sum())
-        return Cut(last, above, len(self) - above, int((self.keys == last).sum()))
+        candidates = (self.keys == last) & self.eligible
+        return Cut(last, above, len(self) - above, int(candidates.sum()))
+
+    @property
+    def eligible(self) -> BoolArray:
+        """(N,) bool: rated rows that no rule left out."""
+        if self.choice is None:
+            return self.given_scores >= 0
+        return np.isin(self.choice.fates, [Fate.SELECTED, Fate.BELOW])
 
     @cached_property
     def decided(self) -> Decided:
         """What decided this selection: score, correction or rarity; text length; sources.
 
-        Sources are the values of the field `source`, where the rows have one.
+        Sources are the groups, or else the values of the field `source` where the rows have one.
         """
         pool = self.pool
+        groups: Sequence[str] | None = self.groups
+        if groups is None and pool is not None:
+            groups = sources_of(pool)
         return decide(
             self.indices,
             self.given_scores,
             self.keys,
             self.long_tail,
             lengths=None if pool is None else [len(text) for text in pool.texts],
-            groups=None if pool is None else sources_of(pool),
+            groups=groups,
             posterior=self.curation.posterior,
             values=self.given_keys,
+            as_given=self.ranked_as_given(),
+            eligible=self.eligible,
         )
 
     def top(self, n: int | None = None) -> Selection:
-        """The same run with another n, at once; None ranks all rated rows.
+        """The same run with another n, at once, within the same limits; None ranks all rated rows.
 
         Raises
         ------
         InputError
             n beyond the rated rows.
         """
-        indices = dual_sort(self.keys, self.long_tail, n)
-        return replace(self, indices=indices, settings={**self.settings, "n": len(indices)})
+        from ds2fast.ranking import rank_again
+
+        count = int((self.given_scores >= 0).sum()) if n is None else n
+        rules, choice = rank_again(self, self.keys, count)
+        return replace(
+            self,
+            indices=choice.indices,
+            rules=rules,
+            choice=choice,
+            settings={**self.settings, "n": len(choice.indices)},
+        )
 
     def ranked_as_given(self) -> IntArray:
-        """As many rows ranked by the scores as given: what curation changed is seen against it."""
-        keys = self.given_scores if self.given_keys is None else self.given_keys
-        return dual_sort(keys, self.long_tail, len(self))
+        """As many rows ranked by the scores as given: what curation changed is seen against it.
 
-    def save(self, directory: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Write `selected.jsonl` (where there are rows), `scores.parquet` and `manifest.json`.
+        The same limits hold, so there may be fewer.
+        """
+        keys = self.given_scores.astype(np.float64) if self.given_keys is None else self.given_keys
+        if self.rules.is_empty:
+            return dual_sort(keys, self.long_tail, len(self))
+        from ds2fast.ranking import rank_again
+
+        return rank_again(self, keys, len(self))[1].indices
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The selected rows as dicts, best first; a bare string becomes `{"text": ...}`.
+
+        Raises
+        ------
+        InputError
+            The selection was made from arrays, without rows.
+        """
+        from ds2fast.tables import rows_of
+
+        self._rows()
+        return rows_of(self)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The selected rows as a pandas data frame, best first.
+
+        Raises
+        ------
+        InputError
+            The selection was made from arrays; or a field's values are of types that do not go
+            together (the field is named).
+        MissingExtraError
+            pandas is not installed.
+        """
+        from ds2fast.tables import to_pandas
+
+        return to_pandas(self._rows(), self.indices)
+
+    def to_polars(self) -> pl.DataFrame:
+        """The selected rows as a polars data frame, best first; errors as for `to_pandas`."""
+        from ds2fast.tables import to_polars
+
+        return to_polars(self._rows(), self.indices)
+
+    def to_dataset(self) -> datasets.Dataset:
+        """The selected rows as a Hugging Face `Dataset`, best first; errors as for `to_pandas`."""
+        from ds2fast.tables import to_dataset
+
+        return to_dataset(self._rows(), self.indices)
+
+    def explain(self, row: int) -> Explanation:
+        """Why a row is where it is: each step with its figures, and the row's neighbours.
+
+        Parameters
+        ----------
+        row : int
+            Its number in the pool, in [0, N).
+
+        Raises
+        ------
+        InputError
+            No such row.
+        """
+        from ds2fast.run.explain import explain
+
+        return explain(self, row)
+
+    def report(self, path: str | os.PathLike[str], *, title: str | None = None) -> None:
+        """Write one page that shows what was kept and why; it needs no network.
+
+        Parameters
+        ----------
+        path : path-like
+            An HTML file; one that is there is replaced.
+        title : str, optional
+            The page's heading.
+
+        Raises
+        ------
+        MissingExtraError
+            The extra `report` is not installed.
+        OutputError
+            The file cannot be written; what was there stays.
+        """
+        from ds2fast.io.atomic import atomic_file
+        from ds2fast.report import report_html
+
+        page = report_html(self, title=title)
+        with atomic_file(path) as file:
+            file.write(page)
+
+    def save(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        rows: Literal["jsonl", "parquet"] = "jsonl",
+        controls: bool = True,
+        trainers: Sequence[str] = (),
+        report: bool = False,
+    ) -> None:
+        """Write the selected rows, every row's scores, the run's state and the manifest.
 
         All are written and synced under temporary names, then renamed together, the manifest last.
 
@@ -234,6 +386,16 @@ class Selection(FrozenArrays):
             Made where it is missing; one that holds anything but results of ours is refused.
         overwrite : bool
             Whether earlier results of ours are replaced.
+        rows : {"jsonl", "parquet"}
+            Format of the rows' files.
+        controls : bool
+            Whether to write three sets of the same size to train the comparison with: drawn at
+            random, the longest, and the best by the scores as given.
+        trainers : sequence of str
+            For which trainers to write the data-set entry and a config beside the rows:
+            `"llama-factory"`, `"axolotl"`, `"trl"`.
+        report : bool
+            Whether to write `report.html` (extra `report`).
 
         Raises
         ------
@@ -247,7 +409,15 @@ class Selection(FrozenArrays):
 
         source = None if self.pool is None else self.pool.path
         check_output_dir(directory, overwrite=overwrite, source=source)
-        save_selection(self, directory, overwrite=overwrite)
+        save_selection(
+            self,
+            directory,
+            overwrite=overwrite,
+            rows=rows,
+            controls=controls,
+            trainers=trainers,
+            report=report,
+        )
 
     def _rows(self) -> Pool:
         if self.pool is None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -12,46 +10,36 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2fast.clock import Clock
-from ds2fast.curation import curate_scores
-from ds2fast.cut_scores import with_values
 from ds2fast.diversity import long_tail_scores
-from ds2fast.embedding import DEFAULT_MODEL, PrecisionGate, embed
+from ds2fast.embedding import DEFAULT_MODEL, PrecisionGate
 from ds2fast.embedding.cache import CacheDir
 from ds2fast.embedding.engine import LongText, Precision
-from ds2fast.encoder_record import run_record
-from ds2fast.errors import InputError
 from ds2fast.evidence import doubts_of_pool, doubts_of_voters, warn_of
 from ds2fast.graph import KnnGraph
-from ds2fast.intake import Intake, check_given_stages, read_intake
-from ds2fast.knn import knn_graph
-from ds2fast.outcome import Diagnosis, Selection
-from ds2fast.pool import Pool
-from ds2fast.progress import Progress, Reporter
-from ds2fast.ratings import DEFAULT_SCORES
-from ds2fast.results import (
-    Curation,
-    FloatArray,
-    IntArray,
-    RowArray,
-    TransitionEstimate,
+from ds2fast.intake import check_given_stages, read_intake
+from ds2fast.limits import (
+    DEFAULT_EXCLUDE_SIMILARITY,
+    DEFAULT_NGRAM,
+    GroupCaps,
+    GroupShares,
+    check_limits,
 )
-from ds2fast.selection import dual_sort
+from ds2fast.outcome import Diagnosis, Selection
+from ds2fast.progress import Progress, Reporter
+from ds2fast.ranking import rank
+from ds2fast.ratings import DEFAULT_SCORES
+from ds2fast.results import Curation, TransitionEstimate
 from ds2fast.settings import (
     DEFAULT_GATE,
     DEFAULT_MAX_UNRATED,
     PAPER_K,
-    Settings,
     check_amount,
     check_settings,
     check_unrated,
     resolve_amount,
 )
-from ds2fast.sharing import VOTERS
-from ds2fast.simifeat import SAMPLED_SHARE
-from ds2fast.transition import estimate_transition_matrix, refuse_useless
-from ds2fast.verdict import combine, verdict_of
-
-MAX_GRAPH_WIDTH = 64
+from ds2fast.stages import Stages
+from ds2fast.verdict import verdict_of
 
 
 def select(
@@ -80,6 +68,15 @@ def select(
     min_confidence: float | None = None,
     trust: float | None = None,
     max_unrated: float = DEFAULT_MAX_UNRATED,
+    groups: Any = None,
+    group_shares: GroupShares = None,
+    group_caps: GroupCaps = None,
+    max_similarity: float | None = None,
+    min_score: float | None = None,
+    max_rarity: float | None = None,
+    exclude: Any = None,
+    exclude_ngram: int | None = DEFAULT_NGRAM,
+    exclude_similarity: float | None = DEFAULT_EXCLUDE_SIMILARITY,
     seed: int = 0,
     threads: int | None = None,
     cache_dir: CacheDir = None,
@@ -139,6 +136,30 @@ def select(
     max_unrated : float
         Share of the rows, 0 to 1, that may be unrated (rows without text are); with more the pool
         is refused. 1 takes any.
+    groups : str or (N,) labels, optional
+        The field that names each row's group (`"source"`, say), or the labels. Each group gets its
+        share of the rated rows, unless shares or caps say otherwise.
+    group_shares : mapping of str to float, optional
+        Share of the selection for each group that is named, 1 at most in all; what is left goes to
+        the others by their size. Rows that a group lacks go to the others by rank.
+    group_caps : int, float or mapping, optional
+        Most rows (an integer), or greatest share of the selection (a float), of any group, or of
+        each that is named. Without shares nothing else about groups counts.
+    max_similarity : float, optional
+        Leave out a row whose cosine to a better selected one is as high, in (0, 1]; near copies
+        have 0.95 and more.
+    min_score : float, optional
+        Leave out rows that rank below it, on the scale of the levels. There may be fewer rows then.
+    max_rarity : float, optional
+        Leave out rows rarer than this share of the rated ones, in (0, 1]: 0.99 leaves out the
+        rarest hundredth, where junk gathers.
+    exclude : path, list, table or Pool, optional
+        Rows of an evaluation, say, that no selected row may repeat; read as `data` is, no scores.
+    exclude_ngram : int, optional
+        A row repeats one of `exclude` that has so many words in a row in common with it.
+    exclude_similarity : float, optional
+        A row repeats one of `exclude` with a cosine of this or more; needs the rows to be embedded
+        here.
     seed, threads, cache_dir, progress
         As in the stages.
 
@@ -185,64 +206,66 @@ def select(
         gate=gate,
         cache_dir=cache_dir,
     )
+    limits = check_limits(
+        has_groups=groups is not None,
+        has_exclude=exclude is not None,
+        group_shares=group_shares,
+        group_caps=group_caps,
+        max_similarity=max_similarity,
+        min_score=min_score,
+        max_rarity=max_rarity,
+        exclude_ngram=exclude_ngram,
+        exclude_similarity=exclude_similarity,
+    )
     check_amount(n, fraction)
     clock = Clock()
     with Reporter(progress) as reporter:
-        given = read_intake(
-            data, text, scores, embeddings, graph, settings, clock, repeats=repeats, gold=gold
+        intake = read_intake(
+            data,
+            text,
+            scores,
+            embeddings,
+            graph,
+            settings,
+            clock,
+            repeats=repeats,
+            gold=gold,
+            groups=groups,
+            exclude=exclude,
         )
-        check_unrated(settings.max_unrated, given.num_rated, len(given.scores))
+        given = intake.given
+        check_unrated(settings.max_unrated, given.num_rated, len(given))
         count = resolve_amount(n, fraction, given.num_rated)
         check_given_stages(transition, curation, given)
+        stages = Stages(intake, settings, clock, reporter)
+        transition_given, curation_given = transition is not None, curation is not None
         if transition is None and curation is None:
-            _refuse_useless(given, settings)
-        graph = _build_graph(given, settings, clock, reporter)
+            stages.refuse_useless()
+        vectors = stages.vectors()
+        graph = stages.graph(vectors)
         if curation is None:
-            with clock.stage("transition"):
-                transition = transition or _estimate(given, graph, settings, reporter)
-            with clock.stage("curation"):
-                curation = _curate(given, graph, transition, settings, reporter)
-        verdict = verdict_of(transition, doubts_of_voters(given.scores, graph, settings.k))
-        trust = verdict.trust if settings.trust is None else settings.trust
-        with clock.stage("long tail"):
-            long_tail = long_tail_scores(graph, k=settings.k, threads=settings.threads)
-        with clock.stage("dual sort"):
-            keys, given_keys = curation.keys_shrunk_to(given.scores, trust), None
-            if given.values is not None:
-                keys = with_values(keys, given.scores, given.values)
-                as_given = given.scores.astype(np.float64)
-                given_keys = with_values(as_given, given.scores, given.values)
-            indices = dual_sort(keys, long_tail, count)
-        with clock.stage("checks"):
-            checked = doubts_of_pool(
-                given.pool, given.scores, graph, given.num_levels, keys, long_tail, indices
-            )
-    verdict = combine(verdict, checked)
-    return Selection(
-        indices=indices,
-        given_scores=given.scores,
-        keys=keys,
-        long_tail=long_tail,
-        graph=graph,
-        transition=transition,
-        curation=curation,
-        verdict=verdict,
-        trust=trust,
-        pool=given.pool,
-        encoder=given.encoder,
-        timings=MappingProxyType(clock.timings),
-        settings=_settings_record(
-            settings,
-            given,
-            preset,
-            n=count,
-            method=curation.method,
-            rounds=curation.rounds,
-            max_unrated=settings.max_unrated,
-        ),
-        warnings=warn_of(verdict, trust, asked=settings.trust is not None),
-        given_keys=given_keys,
-    )
+            transition = transition or stages.estimate(graph)
+            curation = stages.curate(graph, transition)
+        return rank(
+            stages,
+            graph,
+            vectors,
+            transition,
+            curation,
+            count=count,
+            limits=limits,
+            exclusion=stages.exclusion(limits, vectors),
+            positions=stages.positions(vectors),
+            record=stages.record(
+                preset,
+                n=count,
+                curation=curation,
+                groups=groups,
+                limits=limits,
+                transition_given=transition_given,
+                curation_given=curation_given,
+            ),
+        )
 
 
 def diagnose(
@@ -305,158 +328,28 @@ def diagnose(
     )
     clock = Clock()
     with Reporter(progress) as reporter:
-        given = read_intake(
+        intake = read_intake(
             data, text, scores, embeddings, graph, settings, clock, repeats=repeats, gold=gold
         )
-        _refuse_useless(given, settings)
-        graph = _build_graph(given, settings, clock, reporter)
-        with clock.stage("transition"):
-            transition = _estimate(given, graph, settings, reporter)
+        stages, given = Stages(intake, settings, clock, reporter), intake.given
+        stages.refuse_useless()
+        graph = stages.graph(stages.vectors())
+        transition = stages.estimate(graph)
         with clock.stage("checks"):
             long_tail = long_tail_scores(graph, k=settings.k, threads=settings.threads)
             keys = given.scores.astype(np.float64)
             checked = doubts_of_pool(
-                given.pool, given.scores, graph, given.num_levels, keys, long_tail
+                intake.pool, given.scores, graph, given.num_levels, keys, long_tail
             )
-    doubts = (*doubts_of_voters(given.scores, graph, settings.k), *checked)
-    verdict = verdict_of(transition, doubts)
+    verdict = verdict_of(transition, (*doubts_of_voters(given.scores, graph, settings.k), *checked))
     return Diagnosis(
         given.scores,
         graph,
         transition,
         verdict=verdict,
-        pool=given.pool,
-        encoder=given.encoder,
+        pool=intake.pool,
+        encoder=intake.encoder,
         timings=MappingProxyType(clock.timings),
-        settings=_settings_record(settings, given, preset),
+        settings=stages.start_record(preset),
         warnings=warn_of(verdict),
     )
-
-
-def graph_width(k: int, num_rows: int, rated_share: float) -> int:
-    """Neighbours that the stages need: k for the long tail, more for the votes.
-
-    A round of SimiFeat holds 0.9 of the rated rows, so of w neighbours about 0.9·share·w take part,
-    and k − 1 should: three standard deviations are added. The posterior hears 20 rated ones. Kept
-    to `MAX_GRAPH_WIDTH` (or 2k, if larger), so that pools with few rated rows stay affordable:
-    there a row may count fewer neighbours.
-    """
-    inside = max(SAMPLED_SHARE * rated_share, 1e-9)
-    votes = k - 1
-    needed = math.ceil((votes + 3.0 * math.sqrt(votes * (1.0 - inside))) / inside)
-    heard = math.ceil(VOTERS / max(rated_share, 1e-9))
-    return min(max(k, 2, min(max(needed, heard), max(MAX_GRAPH_WIDTH, 2 * k))), num_rows - 1)
-
-
-def _build_graph(given: Intake, settings: Settings, clock: Clock, reporter: Reporter) -> KnnGraph:
-    if given.graph is not None:
-        return given.graph
-    vectors: RowArray | None = given.embeddings
-    if vectors is None and given.pool is not None:
-        with clock.stage("embedding"):
-            vectors = _embed(given.pool, given.encoder, settings, reporter)
-    if vectors is None:
-        raise InputError("embeddings: expected them, or data or a graph, got none")
-    width = graph_width(settings.k, len(vectors), given.num_rated / len(vectors))
-    with clock.stage("k-NN graph"):
-        return knn_graph(vectors, width, threads=settings.threads, progress=reporter)
-
-
-def _embed(
-    pool: Pool, encoder: dict[str, Any] | None, settings: Settings, reporter: Reporter
-) -> FloatArray:
-    embedded = embed(
-        pool.texts,
-        model=settings.model,
-        precision=settings.precision,
-        long_text=settings.long_text,
-        gate=settings.gate,
-        threads=settings.threads,
-        cache_dir=settings.cache_dir,
-        progress=reporter,
-    )
-    if encoder is not None:
-        gate = settings.gate if settings.precision == "auto" else None
-        encoder.update(run_record(embedded, settings.long_text, gate))
-    return embedded.vectors
-
-
-def _refuse_useless(given: Intake, settings: Settings) -> None:
-    """What the estimate would refuse, before vectors and neighbours are made."""
-    refuse_useless(
-        given.ratings,
-        settings.solver,
-        repeats=given.repeats is not None,
-        gold=given.gold is not None,
-        bootstrap=settings.bootstrap,
-    )
-
-
-def _estimate(
-    given: Intake, graph: KnnGraph, settings: Settings, reporter: Reporter
-) -> TransitionEstimate:
-    return estimate_transition_matrix(
-        given.ratings,
-        graph,
-        num_levels=given.num_levels,
-        solver=settings.solver,
-        repeats=given.repeats,
-        gold=given.gold,
-        bootstrap=settings.bootstrap,
-        seed=settings.seed,
-        threads=settings.threads,
-        progress=reporter,
-    )
-
-
-def _curate(
-    given: Intake,
-    graph: KnnGraph,
-    transition: TransitionEstimate,
-    settings: Settings,
-    reporter: Reporter,
-) -> Curation:
-    voting = settings.method == "simifeat"
-    return curate_scores(
-        given.ratings,
-        graph,
-        transition,
-        method=settings.method,
-        min_confidence=settings.min_confidence,
-        k=settings.k if voting else None,
-        repeats=None if voting else given.repeats,
-        gold=None if voting else given.gold,
-        seed=settings.seed,
-        threads=settings.threads,
-        progress=reporter,
-    )
-
-
-def _settings_record(
-    settings: Settings, given: Intake, preset: str | None, **more: Any
-) -> Mapping[str, Any]:
-    return MappingProxyType(
-        {
-            **more,
-            "preset": preset,
-            "num_levels": given.num_levels,
-            "edges": settings.edges,
-            "k": settings.k,
-            "solver": settings.solver,
-            "bootstrap": settings.bootstrap,
-            "raters": given.ratings.shape[1],
-            "repeated_rows": _rows_with(given.repeats),
-            "gold_rows": _rows_with(given.gold),
-            "min_confidence": settings.min_confidence,
-            "seed": settings.seed,
-            "threads": settings.threads,
-            "scores_given": given.scores_given,
-            "embeddings_given": given.embeddings is not None,
-            "graph_given": given.graph is not None,
-        }
-    )
-
-
-def _rows_with(table: IntArray | None) -> int:
-    """Rows of repeats or gold that hold any."""
-    return 0 if table is None else int((table.reshape(len(table), -1) >= 0).any(axis=1).sum())

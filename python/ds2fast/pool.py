@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from ds2fast.checks import UNRATED
 from ds2fast.errors import InputError
-from ds2fast.io.digest import hash_rows
+from ds2fast.io.arrow import is_arrow
+from ds2fast.io.digest import InputFile, hash_lines
 from ds2fast.io.fields import MISSING, Field
-from ds2fast.io.rows import check_indices, fields_seen, row_lines, row_objects
+from ds2fast.io.rows import ObjectRows, Rows, check_indices, fields_seen
 from ds2fast.io.schema import Schema
 from ds2fast.results import DoubleArray, IntArray, ShortRepr
 
@@ -34,10 +35,12 @@ class Pool(ShortRepr):
 
     Attributes
     ----------
-    rows : list of bytes, list of dicts or strings, or Table
-        The raw rows: lines of a JSONL file byte for byte without line ends, objects, or a table.
-    texts : list of str
-        N texts as they are embedded; `""` for a row that has none.
+    rows : Rows
+        The raw rows, read where they lie; a list of dicts or strings or an Arrow table is taken
+        too.
+    texts : sequence of str
+        N texts as they are embedded; `""` for a row that has none. Those of a large pool are
+        rendered anew whenever they are read: go through them once, and keep none.
     schema : Schema
         Which fields hold the text, and one rendered row.
     empty : EmptyTexts
@@ -57,15 +60,21 @@ class Pool(ShortRepr):
     ids : list or None
         The rows' own ids, where they were asked for.
     path : Path or None
-        The file that the rows came from, as an absolute path.
+        The only file that the rows came from, as an absolute path.
     file_sha256 : str or None
         SHA-256 of that file's bytes as they were read; see `sha256`.
     read_seconds : float
         Time that reading took.
+    files : tuple of InputFile
+        The files that the rows came from; none for standard input and data in memory.
+    text_option, score_option : str or None
+        The field or format string, and the scores' field, that were asked for.
+    lengths : (N,) int64
+        Characters of each text.
     """
 
-    rows: Any
-    texts: list[str]
+    rows: Rows
+    texts: Sequence[str]
     schema: Schema
     empty: EmptyTexts
     scores: IntArray | None = None
@@ -78,14 +87,29 @@ class Pool(ShortRepr):
     path: Path | None = None
     file_sha256: str | None = None
     read_seconds: float = 0.0
+    files: tuple[InputFile, ...] = ()
+    text_option: str | None = None
+    score_option: str | None = None
+    lengths: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", as_rows(self.rows))
+        if len(self.lengths) != len(self.texts):
+            lengths = np.fromiter(map(len, self.texts), np.int64, len(self.texts))
+            object.__setattr__(self, "lengths", lengths)
 
     def __len__(self) -> int:
         return len(self.texts)
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of the file as it was read; of data in memory its rows as JSON lines."""
-        return hash_rows(self.rows) if self.file_sha256 is None else self.file_sha256
+        """SHA-256 of the file as it was read.
+
+        Of several files that of their hashes in order; of data in memory its rows as JSON lines.
+        """
+        if self.file_sha256 is not None:
+            return self.file_sha256
+        return hash_lines(self.rows.lines(np.arange(len(self))))
 
     @property
     def num_unrated(self) -> int:
@@ -119,7 +143,7 @@ class Pool(ShortRepr):
         >>> pool.take([1, 0])
         ['two', 'one']
         """
-        return row_objects(self.rows, check_indices(indices, len(self)))
+        return list(self.rows.stream(check_indices(indices, len(self))))
 
     def lines(self, indices: npt.ArrayLike) -> Iterator[bytes]:
         """Rows as JSON lines without line ends, in the order of `indices`.
@@ -127,19 +151,27 @@ class Pool(ShortRepr):
         Lines of a file come byte for byte as they were; other rows are written as JSON, a bare
         string as `{"text": ...}`. Arguments and errors are those of `take`.
         """
-        return row_lines(self.rows, check_indices(indices, len(self)))
+        return self.rows.lines(check_indices(indices, len(self)))
 
-    def column(self, name: str) -> list[Any]:
+    def table(self, indices: npt.ArrayLike) -> Any | None:
+        """Rows as an Arrow table of the types they came in; None where they came in no table.
+
+        Arguments and errors are those of `take`.
+        """
+        return self.rows.table(check_indices(indices, len(self)))
+
+    def column(self, name: str, *, numbers: bool = False) -> list[Any]:
         """One field of every row, None where a row lacks it; `meta.topic` reaches nested data.
+
+        `numbers` takes words of a CSV file, in which all values are words, for the numbers that
+        they spell, and empty ones for null.
 
         Raises
         ------
         InputError
             No row has the field; the message lists the fields seen.
         """
-        field = Field(name)
-        rows = self.take(np.arange(len(self)))
-        values = [MISSING if isinstance(row, str) else field.of(row) for row in rows]
+        values = list(self.rows.field(Field(name), numbers=numbers))
         if all(value is MISSING for value in values):
             raise InputError(
                 f"column: expected a field of the rows, got {name!r}; fields seen: "
@@ -163,8 +195,34 @@ SOURCE_FIELD = "source"
 
 def sources_of(pool: Pool) -> list[str] | None:
     """The field `source` of each row in words; None where no row has it."""
-    try:
-        values = pool.column(SOURCE_FIELD)
-    except InputError:
-        return None
-    return ["" if value is None else str(value) for value in values]
+    known: dict[str, str] = {}  # a million rows of ten sources are ten strings
+    words = []
+    is_there = False
+    for value in pool.rows.field(Field(SOURCE_FIELD)):
+        is_there = is_there or value is not MISSING
+        word = "" if value is None or value is MISSING else str(value)
+        words.append(known.setdefault(word, word))
+    return words if is_there else None
+
+
+def as_rows(rows: Any) -> Rows:
+    """Rows of a list of dicts or strings, or of an Arrow table; `Rows` as they are."""
+    if isinstance(rows, Rows):
+        return rows
+    if is_arrow(rows, "Table"):
+        from ds2fast.io.table_rows import TableRows
+
+        return TableRows.of(rows)
+    return ObjectRows(rows)
+
+
+def empty_texts(lengths: IntArray) -> EmptyTexts:
+    """How many texts of these lengths are empty, and which is the first.
+
+    Examples
+    --------
+    >>> empty_texts(np.array([4, 0, 0]))
+    EmptyTexts(count=2, first=1)
+    """
+    empty = np.flatnonzero(lengths == 0)
+    return EmptyTexts(len(empty), int(empty[0]) if len(empty) else None)

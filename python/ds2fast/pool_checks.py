@@ -18,6 +18,7 @@ import numpy as np
 
 from ds2fast.errors import InputError
 from ds2fast.graph import KnnGraph
+from ds2fast.io.texts import pick_texts
 from ds2fast.results import BoolArray, DoubleArray, FloatArray, IntArray
 
 COPY_SIMILARITY = 0.999
@@ -237,8 +238,8 @@ def find_junk(
         chosen, words = _rarest_at_the_top(given, long_tail), "the rarest rows of the highest level"
     if not len(chosen):
         return None
-    of_pool, pool_scripts = _look_at([texts[row] for row in _evenly(rated)])
-    of_chosen, chosen_scripts = _look_at([texts[row] for row in _evenly(chosen)])
+    of_pool, pool_scripts = _look_at(_beginnings(texts, _evenly(rated)))
+    of_chosen, chosen_scripts = _look_at(_beginnings(texts, _evenly(chosen)))
     usual = _most_frequent(pool_scripts)
     of_pool[:, 3] = _is_other(pool_scripts, usual)
     of_chosen[:, 3] = _is_other(chosen_scripts, usual)
@@ -265,6 +266,10 @@ def _evenly(rows: IntArray) -> IntArray:
     if len(rows) <= LOOKED_AT:
         return rows
     return rows[np.arange(LOOKED_AT) * len(rows) // LOOKED_AT]
+
+
+def _beginnings(texts: Sequence[str], rows: IntArray) -> list[str]:
+    return [text[:LONGEST_LOOK] for text in pick_texts(texts, rows)]
 
 
 def _much_more_often(in_chosen: BoolArray, in_pool: BoolArray) -> bool:
@@ -298,7 +303,7 @@ def _look_at(texts: list[str]) -> tuple[BoolArray, list[str]]:
 
 
 def _body(text: str) -> str:
-    return _ROLE.sub("", text[:LONGEST_LOOK]).strip()
+    return _ROLE.sub("", text).strip()
 
 
 def _is_repetitive(code: bytes) -> bool:

@@ -154,7 +154,7 @@ def _scores_of(
         return _columns(pool, scores, "scores"), None
     values = scores
     if pool is not None and isinstance(scores, str):
-        values = pool.column(scores)
+        values = pool.column(scores, numbers=True)
     if np.ndim(values) != 2:
         alone = scale.map(values)
         _check_length(len(alone.levels), pool)
@@ -210,7 +210,7 @@ def _raw(pool: Pool | None, value: Any, name: str, num_rows: int) -> DoubleArray
 def _columns(pool: Pool | None, names: Sequence[str], name: str) -> DoubleArray:
     if pool is None:
         raise InputError(f"{name}: expected an array where there are no rows, got {list(names)}")
-    columns = [pool.column(field) for field in names]
+    columns = [pool.column(field, numbers=True) for field in names]
     return _as_table(np.asarray(columns, dtype=object).T, name)
 
 

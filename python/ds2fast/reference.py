@@ -339,3 +339,42 @@ def dual_sort(
     rated = np.flatnonzero(~np.isnan(np.asarray(scores, dtype=np.float64)) & (scores >= 0))
     order = np.lexsort((rated, -long_tail[rated], -scores[rated].astype(np.float64)))
     return np.asarray(rated[order][:n], dtype=np.int64)
+
+
+# --- Groups and near-duplicates -------------------------------------------------------------------
+
+
+def walk_down(
+    order: IntArray,
+    count: int,
+    *,
+    codes: IntArray | None = None,
+    quotas: IntArray | None = None,
+    caps: IntArray | None = None,
+    cosines: DoubleArray | None = None,
+    max_similarity: float = 1.0,
+) -> tuple[list[int], dict[int, int]]:
+    """Selected rows in the order given, and the selected row nearest to each duplicate met.
+
+    `cosines` (N, N) are known of all pairs. A row of a full group is passed over; what quotas leave
+    empty goes to such rows in a second walk, within the caps.
+    """
+    selected: set[int] = set()
+    duplicate_of: dict[int, int] = {}
+    for limits in ([quotas, caps], [None, caps]):
+        for row in (int(row) for row in order):
+            if len(selected) == count:
+                break
+            if row in selected or row in duplicate_of:
+                continue
+            if codes is not None:
+                held = sum(codes[other] == codes[row] for other in selected)
+                if any(limit is not None and held >= limit[codes[row]] for limit in limits):
+                    continue
+            if cosines is not None and selected:
+                nearest = min(selected, key=lambda other: (-cosines[row, other], other))
+                if cosines[row, nearest] >= max_similarity:
+                    duplicate_of[row] = nearest
+                    continue
+            selected.add(row)
+    return [int(row) for row in order if int(row) in selected], duplicate_of

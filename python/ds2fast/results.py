@@ -19,10 +19,11 @@ BinArray = npt.NDArray[np.uint8]
 
 
 class ShortRepr:
-    """Prints a dataclass in one line: arrays and other large values by their size alone."""
+    """Prints a dataclass in one line: large values by their size alone, None not at all."""
 
     def __repr__(self) -> str:
-        words = (f"{item.name}={_brief(getattr(self, item.name))}" for item in _fields_of(self))
+        values = ((item.name, getattr(self, item.name)) for item in _fields_of(self))
+        words = (f"{name}={_brief(value)}" for name, value in values if value is not None)
         return f"{type(self).__name__}({', '.join(words)})"
 
 

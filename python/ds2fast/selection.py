@@ -8,10 +8,18 @@ import numpy.typing as npt
 from ds2fast import _core
 from ds2fast.arguments import as_count, as_numbers, as_type
 from ds2fast.errors import InputError
+from ds2fast.groups import Labels, group_rule
 from ds2fast.results import IntArray
+from ds2fast.walk import Step, walk_down
 
 
-def dual_sort(scores: npt.ArrayLike, long_tail: npt.ArrayLike, n: int | None = None) -> IntArray:
+def dual_sort(
+    scores: npt.ArrayLike,
+    long_tail: npt.ArrayLike,
+    n: int | None = None,
+    *,
+    groups: Labels | None = None,
+) -> IntArray:
     """Rows by score descending, then long-tail score descending, then index ascending; the first n.
 
     Parameters
@@ -22,6 +30,9 @@ def dual_sort(scores: npt.ArrayLike, long_tail: npt.ArrayLike, n: int | None = N
         Long-tail scores, finite.
     n : int, optional
         Rows to return; None returns all rated rows in order.
+    groups : (N,) labels, optional
+        Each group gets its share of the rated rows, rounded by largest remainders; see
+        `ds2fast.groups.group_rule`, which also takes other shares, and caps.
 
     Returns
     -------
@@ -32,12 +43,14 @@ def dual_sort(scores: npt.ArrayLike, long_tail: npt.ArrayLike, n: int | None = N
     ------
     InputError
         Arrays of other shapes or lengths; a long-tail score that is not finite; n beyond the rated
-        rows.
+        rows; not one label a row.
 
     Examples
     --------
     >>> dual_sort([3, 5, 5, -1], [0.9, 0.1, 0.2, 0.5], n=2).tolist()
     [2, 1]
+    >>> dual_sort([3, 5, 5, 1], [0.9, 0.1, 0.2, 0.5], n=2, groups=["a", "b", "b", "a"]).tolist()
+    [2, 0]
     """
     first = _as_vector(scores, "scores")
     second = _as_vector(long_tail, "long_tail")
@@ -52,7 +65,14 @@ def dual_sort(scores: npt.ArrayLike, long_tail: npt.ArrayLike, n: int | None = N
     count = num_rated if n is None else as_count(n, "n")
     if count > num_rated:
         raise InputError(f"n: expected at most the number of rated rows ({num_rated}), got {count}")
-    return _core.dual_sort(first, second, count)
+    if groups is None:
+        return _core.dual_sort(first, second, count)
+    if count == 0:  # no row is rated, or there is none
+        return np.zeros(0, dtype=np.int64)
+    group = group_rule(groups, first >= 0, count)
+    order = _core.dual_sort(first, second, num_rated)
+    walk = walk_down(order, count, group=group)
+    return np.asarray(order[walk.steps == Step.SELECTED])
 
 
 def _as_vector(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:

@@ -27,6 +27,7 @@ def describe_findings(selection: Selection) -> str:
         _describe_verdict(selection.verdict, selection.trust),
         _describe_curation(selection),
         f"{describe_cut(selection)}\n{selection.decided}\n{_describe_change(selection)}",
+        *_describe_rules(selection),
     ]
     return "\n\n".join((*parts, describe_timings(selection.timings)))
 
@@ -143,6 +144,12 @@ def _describe_curation(selection: Selection) -> str:
     return f"{words}for {corrected} of them another score is likelier than the given one"
 
 
+def _describe_rules(selection: Selection) -> list[str]:
+    """What each rule did, a line each."""
+    notes = () if selection.choice is None else selection.choice.notes
+    return [_listed("rules:", notes)] if notes else []
+
+
 def _describe_change(selection: Selection) -> str:
     as_given = selection.ranked_as_given()
     scores = selection.given_scores
@@ -155,6 +162,12 @@ def _describe_change(selection: Selection) -> str:
 def describe_cut(selection: Selection) -> str:
     """What decided the selection: how much of it the score, how much rarity."""
     cut = selection.cut
+    if not selection.rules.is_empty:
+        asked = "" if selection.choice is None else f" of {selection.choice.asked} asked for"
+        return (
+            f"selected {len(selection)} rows{asked} within the rules, {cut.above} of them with a "
+            f"ranking score above {cut.key:g}, the others at it"
+        )
     words = f"selected {len(selection)} rows: {cut.by_score} with a ranking score"
     if cut.by_rarity == 0:
         return f"{words} of {cut.key:g} or more"

@@ -10,7 +10,11 @@ import click
 from ds2fast_cli import options as given
 from ds2fast_cli import rate as rating
 from ds2fast_cli.audit import audit
+from ds2fast_cli.difference import diff
 from ds2fast_cli.exits import EXIT_CODES, reported_errors
+from ds2fast_cli.explain import explain
+from ds2fast_cli.report import report
+from ds2fast_cli.select import select
 
 
 class Program(click.Group):
@@ -30,105 +34,11 @@ def program() -> None:
     """Select the best rows of LLM-rated instruction data, the rarest first among equals."""
 
 
-@program.command(short_help="Select the best rows of a pool into a directory.")
-@click.option("-n", "n", type=int, help="Rows to select.")
-@click.option("--fraction", type=float, help="Share of the rated rows to select, instead of -n.")
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Directory for the results.",
-)
-@click.option("--overwrite", is_flag=True, help="Replace earlier results in that directory.")
-@click.option(
-    "--method",
-    type=click.Choice(["posterior", "simifeat"]),
-    help="How scores are curated.  [posterior]",
-)
-@click.option(
-    "--min-confidence",
-    type=float,
-    help="Confidence from which a correction counts.  [0; 0.5 with simifeat]",
-)
-@click.option(
-    "--trust",
-    type=float,
-    help="Share of the way from given to curated scores that the ranking goes, 0 to 1.  [by the "
-    "verdict: 1, 0.5 where weak, 0 where unreliable]",
-)
-@click.option(
-    "--max-unrated", type=float, default=0.2, show_default=True,
-    help="Share of the rows that may be without a score, 0 to 1; with more nothing is selected.",
-)  # fmt: skip
-@click.option(
-    "--seed", type=int, default=0, show_default=True, help="Seed of what is drawn at random."
-)
-@click.option(
-    "--rate-with", "models", multiple=True, metavar="MODEL",
-    help="Have MODEL rate DATA first, and write rated.jsonl too; `ds2fast rate` has more options.",
-)  # fmt: skip
-@rating.BASE_URL
-@rating.API_KEY_FILE
-@rating.CONCURRENCY
-@rating.MAX_COST
-@rating.PRICE
-@rating.KEEP_GOING
-@given.pool_options
-def select(
-    *,
-    n: int | None,
-    fraction: float | None,
-    output: Path,
-    overwrite: bool,
-    method: str | None,
-    min_confidence: float | None,
-    trust: float | None,
-    max_unrated: float,
-    seed: int,
-    models: tuple[str, ...],
-    base_url: str | None,
-    api_key_file: Path | None,
-    concurrency: int,
-    max_cost: float | None,
-    price: tuple[float, float] | None,
-    keep_going: bool,
-    **options: Any,
-) -> None:
-    """Select the best rows of DATA (.jsonl, .json, .parquet; .gz) into a directory.
-
-    Writes selected.jsonl (rows as they came, best first), scores.parquet (every row) and
-    manifest.json, which --json also prints.
-    """
-    given.check_together(click.get_current_context())
-    from ds2fast_cli.jobs import PoolOptions, SelectOptions, run_select
-
-    chosen = SelectOptions(n, fraction, method, min_confidence, trust, max_unrated, seed)
-    pool = PoolOptions(**options)
-    if not models:
-        run_select(pool, chosen, output, overwrite=overwrite)
-        return
-    from ds2fast_cli.rate_jobs import RateOptions, run_rate_and_select
-
-    asked = RateOptions(
-        pool.data,
-        models,
-        base_url,
-        api_key_file,
-        text=pool.text,
-        max_cost=max_cost,
-        price=price,
-        keep_going=keep_going,
-        concurrency=concurrency,
-        quiet=pool.quiet,
-    )
-    run_rate_and_select(asked, pool, chosen, output, overwrite=overwrite)
-
-
 @program.command(short_help="Is the judge any good? T, and how often neighbours agree.")
 @click.option(
     "--bootstrap", type=int, default=0, show_default=True, help="Resamples for 95 % bands of T."
 )
+@given.SOURCES
 @given.pool_options
 def diagnose(*, bootstrap: int, **options: Any) -> None:
     """Is the judge of DATA any good? Print T and how often neighbours agree; select nothing."""
@@ -274,5 +184,9 @@ def bench(num_rows: int, dimensions: int, threads: int | None, as_json: bool) ->
     run_bench(num_rows, dimensions, threads=threads, as_json=as_json)
 
 
+program.add_command(select)
+program.add_command(explain)
+program.add_command(diff)
+program.add_command(report)
 program.add_command(audit)
 program.add_command(rating.rate)

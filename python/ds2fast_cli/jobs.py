@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,12 +32,15 @@ from ds2fast.io.output import check_output_dir
 from ds2fast.io.source import check_file
 from ds2fast.io.vectors import load_vectors
 from ds2fast.knn import as_embedding_rows
-from ds2fast.outcome import Diagnosis
+from ds2fast.limits import check_rules
+from ds2fast.manifest import transition_record
+from ds2fast.outcome import Diagnosis, Selection
 from ds2fast.pool import Pool
+from ds2fast.report.extra import check_extra, has_extra
 from ds2fast.results import RowArray
-from ds2fast.save import transition_record
 from ds2fast.settings import check_arguments
 from ds2fast.summary import describe_diagnosis_findings, describe_findings
+from ds2fast.trainers import check_trainer
 from ds2fast_cli.interrupt import interruptible
 from ds2fast_cli.printing import print_json, print_warnings
 
@@ -46,7 +49,7 @@ from ds2fast_cli.printing import print_json, print_warnings
 class PoolOptions:
     """What is read, how it is embedded and judged, and what is printed."""
 
-    data: Path
+    data: tuple[Path, ...]
     scores: tuple[str, ...]
     text: str | None
     num_levels: int | None
@@ -67,6 +70,11 @@ class PoolOptions:
     no_cache: bool
     quiet: bool
     as_json: bool
+
+    @property
+    def source(self) -> Path | list[Path]:
+        """The data as `read` takes them."""
+        return self.data[0] if len(self.data) == 1 else list(self.data)
 
     def arguments(self) -> dict[str, Any]:
         """Arguments of `select` and `diagnose` for a pool that is read."""
@@ -107,56 +115,101 @@ class SelectOptions:
     trust: float | None
     max_unrated: float
     seed: int
+    rules: dict[str, Any]
+
+    def settings(self) -> dict[str, Any]:
+        """All but the rules, as `select` takes them."""
+        return {name: value for name, value in vars(self).items() if name != "rules"}
+
+
+@dataclass(frozen=True)
+class SaveOptions:
+    """Where results go, and which."""
+
+    output: Path
+    overwrite: bool
+    rows: Literal["jsonl", "parquet"]
+    controls: bool
+    trainers: tuple[str, ...]
+    report: bool | None
+
+    @property
+    def writes_report(self) -> bool:
+        """Whether a report is written: as asked, else where it can be."""
+        return has_extra() if self.report is None else self.report
+
+    def check(self, sources: Sequence[Path]) -> None:
+        """Refuse what could not be written."""
+        if self.report:
+            check_extra()
+        for source in sources or (None,):
+            check_output_dir(self.output, overwrite=self.overwrite, source=source)
 
 
 @interruptible()
-def run_select(
-    options: PoolOptions, chosen: SelectOptions, output: Path, *, overwrite: bool
-) -> None:
-    """Select into `output`; all that can be checked without the data is checked before."""
-    check_select(options, chosen, output, overwrite=overwrite)
+def run_select(options: PoolOptions, chosen: SelectOptions, save: SaveOptions) -> None:
+    """Select into a directory; all that can be checked without the data is checked before."""
+    check_select(options, chosen, save)
     embeddings, origin = load_embeddings(options)
     pool = _read_pool(options, origin)
-    select_pool(options, chosen, output, pool, embeddings, overwrite=overwrite)
+    select_pool(options, chosen, save, pool, embeddings)
 
 
-def check_select(
-    options: PoolOptions, chosen: SelectOptions, output: Path, *, overwrite: bool
-) -> None:
+def check_select(options: PoolOptions, chosen: SelectOptions, save: SaveOptions) -> None:
     """Refuse what can be refused without the data."""
     check_arguments(
-        num_levels=options.num_levels, edges=options.edges, **vars(chosen), **options.arguments()
+        num_levels=options.num_levels,
+        edges=options.edges,
+        **chosen.settings(),
+        **options.arguments(),
     )
-    check_output_dir(output, overwrite=overwrite, source=options.data)
+    check_rules(**chosen.rules)
+    save.check(options.data)
 
 
 def select_pool(
     options: PoolOptions,
     chosen: SelectOptions,
-    output: Path,
+    save: SaveOptions,
     pool: Pool,
     embeddings: RowArray | None,
     *,
-    overwrite: bool,
     ratings: dict[str, Any] | None = None,
 ) -> None:
     """Select out of a pool that was read; `ratings` beside it come before the options'."""
-    with _weak_evidence_told_once():
+    for trainer in save.trainers:
+        check_trainer(trainer, pool)
+    with weak_evidence_told_once():
         selection = ds2fast.select(
             pool,
             embeddings=embeddings,
-            **vars(chosen),
+            **chosen.settings(),
+            **chosen.rules,
             **options.arguments(),
             **(options.ratings(pool) if ratings is None else ratings),
-            progress=_progress(options),
+            progress=progress_of(options),
         )
-    selection.save(output, overwrite=overwrite)
+    save_and_tell(selection, options, save)
+
+
+def save_and_tell(selection: Selection, options: PoolOptions, save: SaveOptions) -> None:
+    """Write the results, and what was found to the terminal."""
+    selection.save(
+        save.output,
+        overwrite=save.overwrite,
+        rows=save.rows,
+        controls=save.controls,
+        trainers=save.trainers,
+        report=save.writes_report,
+    )
     if options.as_json:
-        click.echo((output / "manifest.json").read_bytes(), nl=False)
+        click.echo((save.output / "manifest.json").read_bytes(), nl=False)
     if options.quiet:
         print_warnings(selection.warnings)
-    else:
-        click.echo(f"{describe_findings(selection)}\n\nwritten to {output}", err=True)
+        return
+    click.echo(f"{describe_findings(selection)}\n\nwritten to {save.output}", err=True)
+    if save.report is None and not save.writes_report:
+        click.echo("no report.html: pip install 'ds2fast[report]' brings what it needs", err=True)
 
 
 @interruptible()
@@ -171,14 +224,14 @@ def run_diagnose(options: PoolOptions, bootstrap: int = 0) -> None:
     )
     embeddings, origin = load_embeddings(options)
     pool = _read_pool(options, origin)
-    with _weak_evidence_told_once():
+    with weak_evidence_told_once():
         diagnosis = ds2fast.diagnose(
             pool,
             embeddings=embeddings,
             bootstrap=bootstrap,
             **options.arguments(),
             **options.ratings(pool),
-            progress=_progress(options),
+            progress=progress_of(options),
         )
     if options.as_json or not sys.stdout.isatty():  # what is in a file may be read too late
         print_warnings(diagnosis.warnings)
@@ -279,11 +332,12 @@ def describe_origin(path: Path, origin: Origin | None) -> str:
 
 def _read_pool(options: PoolOptions, origin: Origin | None) -> Pool:
     """The pool, said in words before long work starts."""
-    check_file(options.data)
+    for path in options.data:
+        check_file(path)
     if options.embeddings is None:  # a model that is not there is told before the data is read
         check_model(options.model, precision=options.precision, long_text=options.long_text)
     pool = ds2fast.read(
-        options.data,
+        options.source,
         text=options.text,
         scores=options.scores[0],
         num_levels=options.num_levels,
@@ -296,12 +350,13 @@ def _read_pool(options: PoolOptions, origin: Origin | None) -> Pool:
     return pool
 
 
-def _progress(options: PoolOptions) -> bool | None:
+def progress_of(options: PoolOptions) -> bool | None:
+    """Bars unless everything is to be quiet."""
     return False if options.quiet else None
 
 
 @contextmanager
-def _weak_evidence_told_once() -> Iterator[None]:
+def weak_evidence_told_once() -> Iterator[None]:
     """Keep Python from printing as warnings what the result holds and is printed from there."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", WeakEvidenceWarning)

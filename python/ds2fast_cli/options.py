@@ -17,6 +17,7 @@ FILE = click.Path(path_type=Path)
 Command = Callable[..., None]
 
 DATA = click.argument("data", type=FILE)
+SOURCES = click.argument("data", type=FILE, nargs=-1, required=True)
 TEXT = click.option("--text", help="Field or format string with the text; detected by default.")
 MODEL = click.option(
     "--model",
@@ -84,7 +85,6 @@ EDGES = click.option(
 )
 
 _POOL_OPTIONS = (
-    DATA,
     click.option(
         "--scores",
         multiple=True,
@@ -147,6 +147,8 @@ def pool_options(command: Command) -> Command:
 def check_together(context: click.Context) -> None:
     """Refuse options that would have no effect beside others."""
     given = [name for name in context.params if _is_given(context, name)]
+    if context.params.get("exclude", "") is None:
+        _refuse(given, ("exclude_ngram", "exclude_similarity"), "nothing to --exclude")
     if "embeddings" in given:
         _refuse(given, _OF_THE_ENCODER, "--embeddings: no encoder runs")
     if "cache_dir" in given:
@@ -157,6 +159,11 @@ def check_together(context: click.Context) -> None:
         _refuse(given, useless, "--rate-with" if rated else "scores that are given: no --rate-with")
     if context.params.get("precision", "auto") != "auto":
         _refuse(given, ("gate_cosine", "gate_overlap"), "a --precision that is not auto")
+
+
+def given_names(context: click.Context) -> set[str]:
+    """Options that stand on the command line."""
+    return {name for name in context.params if _is_given(context, name)}
 
 
 def _is_given(context: click.Context, name: str) -> bool:

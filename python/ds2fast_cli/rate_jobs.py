@@ -33,6 +33,7 @@ from ds2fast.settings import check_unrated, resolve_amount
 from ds2fast_cli.interrupt import interruptible
 from ds2fast_cli.jobs import (
     PoolOptions,
+    SaveOptions,
     SelectOptions,
     check_select,
     load_embeddings,
@@ -51,7 +52,7 @@ _NOT_SETTINGS = {"data", "models", "base_url", "api_key_file", "text", "prompt",
 class RateOptions:
     """What is read, who rates it and how, and what is printed."""
 
-    data: Path
+    data: Path | list[Path]
     models: tuple[str, ...]
     base_url: str | None = None
     api_key_file: Path | None = None
@@ -164,12 +165,11 @@ def run_rate_and_select(
     options: RateOptions,
     pool_options: PoolOptions,
     chosen: SelectOptions,
-    output: Path,
-    *,
-    overwrite: bool,
+    save: SaveOptions,
 ) -> None:
-    """Rate, select by the ratings into the directory `output`, and write both."""
-    check_select(pool_options, chosen, output, overwrite=overwrite)
+    """Rate, select by the ratings into a directory, and write both."""
+    check_select(pool_options, chosen, save)
+    output, overwrite = save.output, save.overwrite
     if pool_options.embeddings is None:  # a model that is not there is told before money is spent
         check_model(
             pool_options.model,
@@ -192,7 +192,7 @@ def run_rate_and_select(
         seen = gold | {"scores": ratings.scores}
     else:
         pool, seen = ratings.to_pool(), gold
-    select_pool(pool_options, chosen, output, pool, embeddings, overwrite=overwrite, ratings=seen)
+    select_pool(pool_options, chosen, save, pool, embeddings, ratings=seen)
     ratings.save(rated, overwrite=overwrite)
 
 
@@ -229,7 +229,8 @@ def _check_amounts(pool: Pool, chosen: SelectOptions, embeddings: RowArray | Non
 
 
 def _read(options: RateOptions) -> Pool:
-    check_file(options.data)
+    for path in options.data if isinstance(options.data, list) else [options.data]:
+        check_file(path)
     pool = ds2fast.read(options.data, text=options.text, scores=None)
     if not options.quiet:
         click.echo(f"{pool.describe()}\n", err=True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ds2fast.embedding.hashes import HashArray, hash_texts, split_hashes
+from ds2fast.embedding.hashes import HashArray, join_hashes, split_hashes, text_hash
 from ds2fast.errors import InputError, InputTypeError
+from ds2fast.io.texts import LazyTexts, pick_texts
 from ds2fast.results import IntArray
 
 
@@ -19,13 +21,14 @@ class DistinctTexts:
 
     Attributes
     ----------
-    texts : list of str
-        What the tokeniser reads.
+    texts : sequence of str
+        What the tokeniser reads; texts that are in no list are read, and put into lower case where
+        the model does, whenever they are asked for.
     hashes : (n, 16) uint8
         Their hashes.
     """
 
-    texts: list[str]
+    texts: Sequence[str]
     hashes: HashArray
 
     def __len__(self) -> int:
@@ -38,7 +41,7 @@ class DistinctTexts:
 
     def at(self, places: IntArray) -> DistinctTexts:
         """Those at some places."""
-        return DistinctTexts([self.texts[place] for place in places], self.hashes[places])
+        return DistinctTexts(_pick(self.texts, places), self.hashes[places])
 
     def find(self, others: DistinctTexts) -> IntArray:
         """(len(others),) int64: where each of the others is among these, −1 where it is not."""
@@ -47,17 +50,79 @@ class DistinctTexts:
         return np.fromiter(found, np.int64, len(others))
 
 
+class PickedTexts(Sequence[str]):
+    """Some texts of others, read when they are asked for.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        The others; of a pool's lazy texts a pass over ascending places reads each row once.
+    places : (n,) int64
+        Where among them each one stands.
+    lowercase : bool
+        Whether they are put into lower case.
+
+    Examples
+    --------
+    >>> list(PickedTexts(["One", "Two", "Three"], np.array([0, 2]), lowercase=True))
+    ['one', 'three']
+    """
+
+    def __init__(self, texts: Sequence[str], places: IntArray, *, lowercase: bool) -> None:
+        self._texts = texts
+        self._places = places
+        self._lowercase = lowercase
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[str]:
+        return self._read(self._places)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return list(self._read(self._places[index]))
+        return next(self._read(self._places[index].reshape(1)))
+
+    def pick(self, places: IntArray) -> PickedTexts:
+        """Some of these."""
+        return PickedTexts(self._texts, self._places[places], lowercase=self._lowercase)
+
+    def _read(self, places: IntArray) -> Iterator[str]:
+        found = pick_texts(self._texts, places)
+        return (text.lower() for text in found) if self._lowercase else found
+
+
+def _pick(texts: Sequence[str], places: IntArray) -> Sequence[str]:
+    if isinstance(texts, PickedTexts):
+        return texts.pick(places)
+    return [texts[place] for place in places.tolist()]
+
+
 def distinct_texts(texts: Sequence[str], *, lowercase: bool) -> tuple[DistinctTexts, IntArray]:
-    """Distinct texts, and for each text the place of its own among them."""
-    places: dict[str, int] = {}
-    read = (text.lower() for text in texts) if lowercase else texts
-    inverse = np.fromiter((places.setdefault(text, len(places)) for text in read), np.int64)
-    distinct = list(places)
-    return DistinctTexts(distinct, hash_texts(distinct)), inverse
+    """Distinct texts, and for each text the place of its own among them.
+
+    One pass, which keeps a hash of each text and no text. Errors are those of `check_texts`.
+    """
+    places: dict[bytes, int] = {}
+    firsts, inverse = array("q"), array("q")
+    read = texts if isinstance(texts, list) else _checked(texts)
+    for number, text in enumerate(read):
+        place = places.setdefault(text_hash(text.lower() if lowercase else text), len(places))
+        inverse.append(place)
+        if place == len(firsts):
+            firsts.append(number)
+    found = np.array(firsts, np.int64)
+    is_held = isinstance(texts, list) and not lowercase
+    distinct = PickedTexts(texts, found, lowercase=lowercase)
+    return (
+        DistinctTexts(_pick(texts, found) if is_held else distinct, join_hashes(places)),
+        np.array(inverse, np.int64),
+    )
 
 
-def check_texts(texts: Any) -> list[str]:
-    """Texts as a list.
+def check_texts(texts: Any) -> Sequence[str]:
+    """Texts as a list; lazy ones as they are, `distinct_texts` checks them as it reads them.
 
     Raises
     ------
@@ -70,15 +135,18 @@ def check_texts(texts: Any) -> list[str]:
         hasattr(texts, "__len__") and hasattr(texts, "__iter__")
     ):
         raise InputTypeError(f"texts: expected a sequence of str, got {type(texts).__name__}")
-    checked = list(texts)
-    if not checked:
+    if not len(texts):
         raise InputError("texts: expected at least one text, got none")
-    for index, text in enumerate(checked):
+    return texts if isinstance(texts, LazyTexts) else list(_checked(texts))
+
+
+def _checked(texts: Iterable[Any]) -> Iterator[str]:
+    for index, text in enumerate(texts):
         if not isinstance(text, str):
             raise InputTypeError(f"texts[{index}]: expected str, got {type(text).__name__}")
         if not text.isascii():
             _check_unicode(index, text)
-    return checked
+        yield text
 
 
 def _check_unicode(index: int, text: str) -> None:

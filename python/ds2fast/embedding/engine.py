@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -43,7 +43,7 @@ class Engine:
 class TextTokeniser(Protocol):
     """Turns texts into tokens."""
 
-    def encode(self, texts: list[str], report: Callable[[int], None]) -> TokenTable:
+    def encode(self, texts: Sequence[str], report: Callable[[int], None]) -> TokenTable:
         """Tokens of all texts; `report` is told how many are done."""
 
 

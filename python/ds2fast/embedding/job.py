@@ -248,7 +248,7 @@ class _Run:
         if self._tokens is not None and np.isin(places, self._tokens[0]).all():
             known, table = self._tokens
             return table if len(known) == len(places) else table.rows(known.searchsorted(places))
-        texts = [self._texts.texts[place] for place in places]
+        texts = self._texts.at(places).texts
         tokeniser = self._tokeniser()
         self._engine.load()
         table = tokeniser.encode(

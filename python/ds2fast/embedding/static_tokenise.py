@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,20 +59,28 @@ class StaticTokeniser:
         pieces: list[IdArray] = []
         lengths = np.empty(len(texts), np.int64)
         truncated = np.empty(len(texts), np.bool_)
-        read = (len(text[: self._max_characters]) for text in texts)
-        for begin, end in text_chunks(read, _CHUNK_TEXTS, _CHUNK_CHARACTERS):
-            cut = [text[: self._max_characters] for text in texts[begin:end]]
+        full = array("q")
+        begin = 0
+        for cut in text_chunks(self._shortened(texts, full), _CHUNK_TEXTS, _CHUNK_CHARACTERS):
             encodings = self._encode_chunk(cut)
             rows = [encoding.ids for encoding in encodings]
+            end = begin + len(cut)
             lengths[begin:end] = [len(row) for row in rows]
             truncated[begin:end] = [
-                len(short) < len(text) or bool(encoding.overflowing)
-                for short, text, encoding in zip(cut, texts[begin:end], encodings, strict=True)
+                len(short) < length or bool(encoding.overflowing)
+                for short, length, encoding in zip(cut, full[begin:end], encodings, strict=True)
             ]
             pieces.append(np.array([token for row in rows for token in row], np.int32))
+            begin = end
             report(end)
         ids = np.concatenate(pieces) if pieces else np.empty(0, np.int32)
         return _without(self._unknown, ids, lengths, truncated)
+
+    def _shortened(self, texts: Iterable[str], full: array[int]) -> Iterator[str]:
+        """The beginnings of texts that are read; the texts' own lengths are added to `full`."""
+        for text in texts:
+            full.append(len(text))
+            yield text[: self._max_characters]
 
     def _encode_chunk(self, texts: list[str]) -> list[Encoding]:
         if self._plain is None:

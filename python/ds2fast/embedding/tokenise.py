@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 # A chunk is short enough for Ctrl-C to be heard within a second, by number and by length.
 _CHUNK_TEXTS = 512
 _CHUNK_CHARACTERS = 250_000
+_ENOUGH = 16  # characters read for each token that is kept: several times those of a usual one
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +95,8 @@ class Tokeniser:
         # What the file says about both is overridden: it often holds the settings of training.
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(files.max_tokens)
+        can_shorten = cuts and _keeps_words_apart(self._tokenizer)
+        self._enough = _ENOUGH * files.max_tokens if can_shorten else None
 
     def encode(self, texts: Sequence[str], report: Callable[[int], None]) -> TokenTable:
         """Tokenise all texts; `report` is told how many are done.
@@ -102,21 +107,39 @@ class Tokeniser:
         lengths: list[int] = []
         counts = np.ones(len(texts), np.int64)
         truncated = np.zeros(len(texts), np.bool_)
-        for begin, end in text_chunks(map(len, texts), _CHUNK_TEXTS, _CHUNK_CHARACTERS):
+        done = 0
+        for chunk in text_chunks(texts, _CHUNK_TEXTS, _CHUNK_CHARACTERS):
             rows: list[list[int]] = []
-            encodings = encode_batch(self._tokenizer, texts[begin:end])
-            for place, encoding in enumerate(encodings, begin):
+            encodings = self._encode_chunk(chunk)
+            for place, encoding in enumerate(encodings, done):
                 pieces = self._pieces(encoding)
                 counts[place] = len(pieces)
                 truncated[place] = self._cuts and bool(encoding.overflowing)
                 rows += pieces
             lengths += map(len, rows)
             ids.append(np.fromiter(chain.from_iterable(rows), np.int32))  # one a chunk: memory
-            report(end)
+            done += len(chunk)
+            report(done)
         joined = np.concatenate(ids) if ids else np.empty(0, np.int32)
         return TokenTable(
             joined, _offsets(np.array(lengths, np.int64)), truncated, _offsets(counts)
         )
+
+    def _encode_chunk(self, texts: list[str]) -> list[Encoding]:
+        """Tokens of some texts; of a long one its beginning is read where that is enough."""
+        if self._enough is None:
+            return encode_batch(self._tokenizer, texts)
+        short = [_beginning(text, self._enough) for text in texts]
+        found = encode_batch(self._tokenizer, short)
+        again = [
+            place
+            for place, encoding in enumerate(found)
+            if len(short[place]) < len(texts[place]) and not encoding.overflowing
+        ]
+        whole = encode_batch(self._tokenizer, [texts[place] for place in again])
+        for place, encoding in zip(again, whole, strict=True):
+            found[place] = encoding
+        return found
 
     def _pieces(self, encoding: Encoding) -> list[list[int]]:
         """Tokens of each piece; a text that has none is a padding token."""
@@ -124,19 +147,45 @@ class Tokeniser:
         return [first] if self._cuts else [first, *(piece.ids for piece in encoding.overflowing)]
 
 
-def text_chunks(
-    lengths: Iterable[int], most_texts: int, most_characters: int
-) -> Iterator[tuple[int, int]]:
-    """Bounds of chunks of texts of so many characters, short by number and by length."""
-    begin = end = characters = 0
-    for length in lengths:
-        full = end - begin == most_texts or characters + length > most_characters
-        if full and end > begin:
-            yield begin, end
-            begin, characters = end, 0
-        end, characters = end + 1, characters + length
-    if end > begin:
-        yield begin, end
+def _keeps_words_apart(tokenizer: Tokenizer) -> bool:
+    """Whether tokens before a space are the same whatever follows it.
+
+    So it is with BERT's rules: they clean characters one by one, split at white space first, and
+    tokens that were added are found before that.
+    """
+    settings = json.loads(tokenizer.to_str())
+    kinds = [(settings.get(part) or {}).get("type") for part in ("normalizer", "pre_tokenizer")]
+    added = [token["content"] for token in settings["added_tokens"]]
+    is_bert = kinds == ["BertNormalizer", "BertPreTokenizer"]
+    return is_bert and not any(re.search(r"\s", content) for content in added)
+
+
+def _beginning(text: str, enough: int) -> str:
+    """The words of a text within its first characters; all of it where these have no space."""
+    if len(text) <= enough:
+        return text
+    end = text.rfind(" ", 0, enough)
+    return text[:end] if end > 0 else text
+
+
+def text_chunks(texts: Iterable[str], most_texts: int, most_characters: int) -> Iterator[list[str]]:
+    """The texts in chunks, short by number and by length; one pass that keeps a chunk at a time.
+
+    Examples
+    --------
+    >>> list(text_chunks(["a", "b", "long", "c"], 2, 3))
+    [['a', 'b'], ['long'], ['c']]
+    """
+    chunk: list[str] = []
+    characters = 0
+    for text in texts:
+        if chunk and (len(chunk) == most_texts or characters + len(text) > most_characters):
+            yield chunk
+            chunk, characters = [], 0
+        chunk.append(text)
+        characters += len(text)
+    if chunk:
+        yield chunk
 
 
 def encode_batch(

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 
-from ds2fast.io.rows import row_lines
+@dataclass(frozen=True)
+class InputFile:
+    """A file that rows came from.
+
+    Attributes
+    ----------
+    path : Path
+        Its absolute path.
+    sha256 : str
+        SHA-256 of its bytes as they were read, in hexadecimal.
+    """
+
+    path: Path
+    sha256: str
 
 
 class DigestedFile(io.RawIOBase):
@@ -17,13 +31,13 @@ class DigestedFile(io.RawIOBase):
 
     Parameters
     ----------
-    path : Path
-        The file; it is opened as it lies on disk.
+    file : binary file
+        What is read; closing this closes it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, file: Any) -> None:
         super().__init__()
-        self._file = path.open("rb", buffering=0)
+        self._file = file
         self._digest = hashlib.sha256()
 
     @property
@@ -40,7 +54,7 @@ class DigestedFile(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         count = self._file.readinto(view) or 0
         self._digest.update(view[:count])
-        return count
+        return int(count)
 
     def close(self) -> None:
         """Close the file; the hash stays."""
@@ -48,15 +62,31 @@ class DigestedFile(io.RawIOBase):
         super().close()
 
 
-def hash_rows(rows: Any) -> str:
-    r"""SHA-256 of data in memory: of its rows as JSON lines, each ended by `\n`.
+def hash_lines(lines: Iterator[bytes]) -> str:
+    r"""SHA-256 of rows that lie in no file: of them as JSON lines, each ended by `\n`.
 
     Examples
     --------
-    >>> hash_rows(["a"]) == hash_rows([{"text": "a"}])
-    True
+    >>> hash_lines(iter([b"ab"])) == hash_lines(iter([b"a", b"b"]))
+    False
     """
     digest = hashlib.sha256()
-    for line in row_lines(rows, np.arange(len(rows))):
+    for line in lines:
         digest.update(line + b"\n")
     return digest.hexdigest()
+
+
+def join_digests(digests: Iterable[str]) -> str:
+    """One digest of several in their order; of one it is that one.
+
+    Examples
+    --------
+    >>> join_digests(["0123"])
+    '0123'
+    >>> join_digests(["a", "b"]) == join_digests(["b", "a"])
+    False
+    """
+    found = list(digests)
+    if len(found) == 1:
+        return found[0]
+    return hashlib.sha256("\n".join(found).encode()).hexdigest()

@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ds2fast.errors import OutputError
-from ds2fast.io.atomic import TEMPORARY_NAME
+from ds2fast.io.ownership import (
+    MADE_BY,
+    MANIFEST,
+    RESULTS,
+    TRAINER_FILES,
+    is_harmless,
+    is_ours,
+    listed_hashes,
+    read_manifest,
+)
 from ds2fast.io.place import is_same_file
 
-MANIFEST = "manifest.json"
-OUTPUT_FILES = ("selected.jsonl", "scores.parquet", MANIFEST, "report.html")
-MADE_BY = "ds2fast"
+__all__ = ["MADE_BY", "MANIFEST", "check_output_dir", "check_replaceable", "made_directory"]
 
-# What desktops and network file systems put into a folder by themselves.
-_CLUTTER = re.compile(r"\.DS_Store|\._.*|Thumbs\.db|[Dd]esktop\.ini|\.directory|\.nfs[0-9a-f]+")
+Sources = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None
+"""The file, or the files, that are read."""
 
 
 def check_output_dir(
     directory: str | os.PathLike[str],
     *,
     overwrite: bool = False,
-    source: str | os.PathLike[str] | None = None,
+    source: Sources = None,
 ) -> Path:
     """Refuse a directory that results must not go to; call it before long work. Changes nothing.
 
     A directory that is missing will do where it can be made. One that holds a manifest of ours and
-    only files that ds2fast writes is taken with `overwrite`, also where a save was cut short. What
-    a killed save left under temporary names, and the clutter of desktops, do not count.
+    only results of ours, in whichever format, is taken with `overwrite`, also where a save was cut
+    short. Files for trainers (`axolotl.yaml`, say) are ours only as long as nobody changed them.
+    What a killed save left under temporary names, the clutter of desktops, and ratings that
+    `select --rate-with` left (`rated.jsonl`) do not count.
 
     Parameters
     ----------
@@ -40,8 +47,8 @@ def check_output_dir(
         Where the results are to go.
     overwrite : bool
         Whether earlier results of ours may be replaced.
-    source : path-like, optional
-        The file that is read: it must not be one of those that would be replaced.
+    source : path-like or iterable of path-like, optional
+        What is read: it must not be one of the files that would be replaced.
 
     Raises
     ------
@@ -66,12 +73,23 @@ def check_output_dir(
 
 
 def check_replaceable(
-    directory: Path, *, overwrite: bool, source: str | os.PathLike[str] | None = None
+    directory: Path,
+    *,
+    overwrite: bool,
+    source: Sources = None,
+    written: Collection[str] = (),
 ) -> None:
     """Refuse where a file would be replaced that must not be; other files may lie beside ours.
 
     This is all that is asked when results are there to be saved: a stray file in the directory
     must not cost a long run.
+
+    Parameters
+    ----------
+    directory, overwrite, source
+        As `check_output_dir`.
+    written : collection of str
+        Names that are about to be written; those of results are looked at in any case.
 
     Raises
     ------
@@ -80,27 +98,38 @@ def check_replaceable(
     """
     if directory.exists() and not directory.is_dir():
         raise OutputError(f"output directory: expected a directory, got the file {directory}")
-    present = [name for name in OUTPUT_FILES if os.path.lexists(directory / name)]
+    listed = listed_hashes(read_manifest(directory / MANIFEST))
+    names = dict.fromkeys((*RESULTS, *TRAINER_FILES, *listed, *written))
+    present = [name for name in names if os.path.lexists(directory / name)]
+    results = [name for name in present if name in RESULTS]
+    for name in results:
+        _refuse_directory(directory / name)
     for name in present:
         _refuse_source(directory / name, source)
-        if (directory / name).is_dir():
-            raise OutputError(
-                f"output directory: expected a file, got the directory {name!r} in it"
-            )
-    if present:
-        _check_ours(directory, present, overwrite)
+    if results:
+        _check_ours(directory, results, overwrite)
+    _refuse_changed(directory, [name for name in written if name not in RESULTS])
 
 
-def _refuse_source(file: Path, source: str | os.PathLike[str] | None) -> None:
-    if source is not None and is_same_file(file, source):
+def _refuse_directory(file: Path) -> None:
+    if file.is_dir():
         raise OutputError(
-            f"output directory: the input {os.fspath(source)} is the file {file}, which the "
-            "results would replace; name another directory"
+            f"output directory: expected a file, got the directory {file.name!r} in it"
         )
 
 
+def _refuse_source(file: Path, source: Sources) -> None:
+    sources = [source] if source is None or isinstance(source, str | os.PathLike) else source
+    for read in sources:
+        if read is not None and is_same_file(file, read):
+            raise OutputError(
+                f"output directory: the input {os.fspath(read)} is the file {file}, which the "
+                "results would replace; name another directory"
+            )
+
+
 def _check_ours(directory: Path, present: list[str], overwrite: bool) -> None:
-    manifest = _read_manifest(directory)
+    manifest = read_manifest(directory / MANIFEST)
     if manifest is None:
         raise OutputError(
             f"output directory: {directory} holds {present[0]!r}{_and_more(present)} but no "
@@ -114,23 +143,13 @@ def _check_ours(directory: Path, present: list[str], overwrite: bool) -> None:
         )
 
 
-def _read_manifest(directory: Path) -> dict[str, object] | None:
-    """The manifest, None where it is missing or not of ours."""
-    try:
-        manifest = json.loads((directory / MANIFEST).read_bytes())
-    except (OSError, ValueError):
-        return None
-    ours = isinstance(manifest, dict) and manifest.get("made_by") == MADE_BY
-    return manifest if ours else None
-
-
 def _refuse_foreign(directory: Path) -> None:
-    names = sorted(entry.name for entry in directory.iterdir())
+    manifest = read_manifest(directory / MANIFEST)
+    entries = sorted(directory.iterdir())
     foreign = [
-        name
-        for name in names
-        if name not in OUTPUT_FILES and not is_leftover(name) and not _CLUTTER.fullmatch(name)
+        entry.name for entry in entries if not is_ours(entry, manifest) and not is_harmless(entry)
     ]
+    _refuse_changed(directory, foreign)
     if foreign:
         raise OutputError(
             f"output directory: expected {directory} to be empty or to hold only results of "
@@ -138,10 +157,19 @@ def _refuse_foreign(directory: Path) -> None:
         )
 
 
-def is_leftover(name: str) -> bool:
-    """Whether a file has a name that only a killed save of ours can have left."""
-    unfinished = TEMPORARY_NAME.fullmatch(name)
-    return unfinished is not None and unfinished.group(1) in OUTPUT_FILES
+def _refuse_changed(directory: Path, names: Collection[str]) -> None:
+    """Refuse where one of these files is there and is not what a manifest of ours lists."""
+    manifest = read_manifest(directory / MANIFEST)
+    listed = listed_hashes(manifest)
+    for name in names:
+        file = directory / name
+        if name not in (*TRAINER_FILES, *listed) or not os.path.lexists(file):
+            continue
+        if not is_ours(file, manifest):
+            why = "was changed since ds2fast wrote it" if name in listed else "is not of ds2fast"
+            raise OutputError(
+                f"output directory: {file} {why}; move it away or name another directory"
+            )
 
 
 def _and_more(names: list[str]) -> str:

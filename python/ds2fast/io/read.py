@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from ds2fast.errors import InputError, InputTypeError
-from ds2fast.io.fields import MISSING, Field
-from ds2fast.io.rows import fields_seen
+from ds2fast.io.fields import MISSING, Field, Row
+from ds2fast.io.lines import WordRows, number_of
+from ds2fast.io.rows import Rows, fields_seen
 from ds2fast.io.schema import TextRenderer
 from ds2fast.io.scores import ScoreLevels, map_scores
 from ds2fast.io.source import Source, open_source
-from ds2fast.pool import EmptyTexts, Pool
+from ds2fast.io.texts import TextKeeper
+from ds2fast.pool import Pool, empty_texts
 
 
 def read(
@@ -30,9 +33,11 @@ def read(
     Parameters
     ----------
     data : path, list or table
-        A file (`.jsonl`, `.json` with lines, one array or one object, both also `.gz`;
-        `.parquet`), a list of dicts or of strings, an Arrow table, or a data frame that Arrow can
-        read (pandas, polars).
+        A file (`.jsonl`, `.json` with lines, one array or one object, `.csv` with the fields'
+        names in its first line, all also `.gz` and `.zst`; `.parquet`); a pattern such as
+        `"data/*.jsonl"`, whose files are taken in the order of their names; a list of these; `"-"`
+        for JSON lines from standard input, packed or not. Or a list of dicts or of strings, an
+        Arrow table, a data frame that Arrow can read (pandas, polars), or a Hugging Face `Dataset`.
     text : str, optional
         The field that holds the text, or a format string such as `"{question}\n{answer}"`. By
         default each row is rendered in the first of these forms that gives it a text: `messages`
@@ -57,7 +62,8 @@ def read(
     Pool
         Lines of a `.jsonl` file are kept byte for byte, without line ends (`\n` or `\r\n`) and
         without a byte order mark; empty lines are passed over. A path such as `meta.score`
-        reaches nested data.
+        reaches nested data. Values of a CSV file are strings; where scores are asked for, those
+        that spell a number are one, and an empty one is null.
 
     Raises
     ------
@@ -67,6 +73,21 @@ def read(
         Broken or empty data, no text, no scores; the message names the file and line or the row.
     InputTypeError
         An argument of a type that cannot be used.
+    OutputError
+        The folder of temporary files (`TMPDIR`) is full.
+
+    Notes
+    -----
+    Memory does not grow with the size of the rows. Those of a `.jsonl` file stay in it, and are
+    read from it again when they are needed: the file must not change until then. Others that no
+    plain file of lines has (packed, from standard input, CSV, Parquet) are in memory up to 64 MiB
+    and in a temporary file beyond. Texts are in memory up to 256 MiB; where they are larger none
+    is, and each is rendered again when it is read. So beside the program itself reading N rows
+    takes at most some
+
+        256 MiB + 64 MiB + N · 0.4 kB + 8 · (the largest row)
+
+    A JSON array, and data that were in memory before, are held whole.
 
     Examples
     --------
@@ -86,33 +107,38 @@ def read(
         else map_scores(scores, num_levels=num_levels, edges=edges)
     )
     source = open_source(data)
-    fields = [field for field in (score_field, id_field) if field is not None]
-    texts, columns = _gather(source, renderer, fields)
-    if not texts:
+    texts, scored, ids = _gather(source, renderer, score_field, id_field)
+    lengths = np.array(texts.lengths, np.int64)
+    if not len(lengths):
         raise InputError(f"{source.name}: expected at least one row, got none")
-    schema = renderer.schema(fields_seen=lambda: fields_seen(source.rows), num_rows=len(texts))
+    rows = source.rows
+    schema = renderer.schema(fields_seen=lambda: fields_seen(rows), num_rows=len(lengths))
     if score_field is not None:
-        column = _found(source, "scores", score_field, columns[0])
+        column = _found(rows, "scores", score_field, scored)
         label = f"scores={scores!r}"
         given = map_scores(
             column, num_levels=num_levels, label=label, place=source.place, edges=edges
         )
-    ids = None if id_field is None else _found(source, "id", id_field, columns[-1])
-    _check_length(given, len(texts))
+    _check_length(given, len(lengths))
+    files = source.files
     return Pool(
-        rows=source.rows,
-        texts=texts,
+        rows=rows,
+        texts=texts.texts(rows, renderer),
         schema=schema,
-        empty=_empty_texts(texts),
+        empty=empty_texts(lengths),
+        lengths=lengths,
         scores=given.levels if given else None,
         raw_scores=given.raw if given else None,
         num_levels=given.num_levels if given else None,
         score_mapping=given.mapping if given else None,
         score_values=given.values if given else None,
         score_edges=given.edges if given else None,
-        ids=ids,
-        path=source.path,
-        file_sha256=source.sha256(),
+        ids=None if id_field is None else _found(rows, "id", id_field, ids),
+        path=files[0].path if len(files) == 1 else None,
+        files=files,
+        file_sha256=source.sha256,
+        text_option=text,
+        score_option=scores if isinstance(scores, str) else None,
         read_seconds=time.perf_counter() - start,
     )
 
@@ -124,20 +150,30 @@ def _check_id(name: Any) -> str:
 
 
 def _gather(
-    source: Source, renderer: TextRenderer, fields: list[Field]
-) -> tuple[list[str], list[list[Any]]]:
-    """One pass over the rows: their texts, and the values of each field."""
-    texts: list[str] = []
-    columns: list[list[Any]] = [[] for _ in fields]
-    wanted = renderer.columns.union(*(field.columns for field in fields))
-    for number, row in enumerate(source.parse(wanted)):
-        texts.append(renderer.render(number, row, source.place))
-        for field, column in zip(fields, columns, strict=True):
-            column.append(MISSING if isinstance(row, str) else field.of(row))
-    return texts, columns
+    source: Source, renderer: TextRenderer, score: Field | None, id: Field | None
+) -> tuple[TextKeeper, list[Any], list[Any]]:
+    """One pass over the rows: their texts, and the values of two fields."""
+    texts = TextKeeper()
+    scores: list[Any] = []
+    ids: list[Any] = []
+    wanted = renderer.columns.union(*(field.columns for field in (score, id) if field is not None))
+    for part in source.parts:
+        is_words = isinstance(part.rows, WordRows)
+        for row in part.parse(wanted):
+            texts.add(renderer.render(len(texts.lengths), row, source.place))
+            if score is not None:
+                value = _value(score, row)
+                scores.append(number_of(value) if is_words else value)
+            if id is not None:
+                ids.append(_value(id, row))
+    return texts, scores, ids
 
 
-def _found(source: Source, argument: str, field: Field, values: list[Any]) -> list[Any]:
+def _value(field: Field, row: Row | str) -> Any:
+    return MISSING if isinstance(row, str) else field.of(row)
+
+
+def _found(rows: Rows, argument: str, field: Field, values: list[Any]) -> list[Any]:
     if all(value is MISSING for value in values):
         hint = (
             "; scores= (--scores) names another field, ds2fast rate has an LLM give scores"
@@ -146,7 +182,7 @@ def _found(source: Source, argument: str, field: Field, values: list[Any]) -> li
         )
         raise InputError(
             f"{argument}: expected a field of the rows, got {field.name!r}, which none of the "
-            f"{len(values)} rows has; fields seen: {fields_seen(source.rows)}{hint}"
+            f"{len(values)} rows has; fields seen: {fields_seen(rows)}{hint}"
         )
     return [None if value is MISSING else value for value in values]
 
@@ -156,8 +192,3 @@ def _check_length(given: ScoreLevels | None, num_rows: int) -> None:
         raise InputError(
             f"scores: expected one score for each of {num_rows} rows, got {len(given.levels)}"
         )
-
-
-def _empty_texts(texts: list[str]) -> EmptyTexts:
-    empty = [number for number, text in enumerate(texts) if not text]
-    return EmptyTexts(len(empty), empty[0] if empty else None)

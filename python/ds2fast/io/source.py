@@ -1,45 +1,52 @@
-"""Where rows come from: a file or data in memory, opened and checked before anything is read."""
+"""Where rows come from: files or data in memory, opened and checked before anything is read."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
-import os
-import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
-from ds2fast.errors import InputError, InputFileError, InputTypeError
+from ds2fast.errors import InputError, InputTypeError
 from ds2fast.io.arrow import is_arrow
-from ds2fast.io.digest import DigestedFile
+from ds2fast.io.content import FileContent
+from ds2fast.io.digest import InputFile, join_digests
 from ds2fast.io.fields import Place, Row, row_place
-from ds2fast.io.rows import parse_json
+from ds2fast.io.held import Held, TemporaryRows, UserFile
+from ds2fast.io.lines import LineRows, WordRows
+from ds2fast.io.names import EXTENSIONS, STDIN, check_file, files_named
+from ds2fast.io.rows import ChainedRows, ObjectRows, Rows, parse_json
+from ds2fast.io.table_rows import DatasetRows, TableRows
+from ds2fast.io.words import parse_words
 
-EXTENSIONS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
-_BOM = b"\xef\xbb\xbf"
-_BATCH = 4096
-_BUFFER = 1 << 18
+__all__ = ["EXTENSIONS", "Part", "Source", "check_file", "open_source"]
+
 _SHOWN = 60
+_BATCH_BYTES = 1 << 20
+_MOST_ROWS = 4096
+
+Parse = Callable[[AbstractSet[str]], Iterator[Row | str]]
+"""The rows as Python objects, to be called once; a table gives only the named columns."""
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
-    """Rows to be read once.
+class Part:
+    """Rows of one file, or of data in memory, to be read once.
 
     Attributes
     ----------
     name : str
         The file's path as it was given, or `"data"`; for messages.
-    path : Path or None
-        The file's absolute path, None for data in memory.
-    rows : list of bytes, list of objects, or Table
-        The raw rows. Lines of a file are added while `parse` runs.
+    rows : Rows
+        The raw rows. Those of a file of lines are added while `parse` runs.
     parse : callable(columns) -> iterator of dicts or strings
         The rows as Python objects; a table gives only the named columns.
+    path : Path or None
+        The file's absolute path; None for standard input and data in memory.
     sha256 : callable() -> str or None
         Hash of the file's bytes as they lie on disk, known when `parse` has run to its end; None
         for data in memory.
@@ -48,11 +55,52 @@ class Source:
     """
 
     name: str
-    path: Path | None
-    rows: Any
-    parse: Callable[[set[str]], Iterator[Row | str]]
-    sha256: Callable[[], str | None]
+    rows: Rows
+    parse: Parse
+    path: Path | None = None
+    sha256: Callable[[], str | None] = lambda: None
     place: Place = row_place
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One or more parts, the rows of each behind those of the last."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def name(self) -> str:
+        """What the rows came from, for messages."""
+        return self.parts[0].name if len(self.parts) == 1 else f"{len(self.parts)} files"
+
+    @property
+    def rows(self) -> Rows:
+        """All rows parsed so far."""
+        if len(self.parts) == 1:
+            return self.parts[0].rows
+        return ChainedRows([part.rows for part in self.parts])
+
+    @property
+    def files(self) -> tuple[InputFile, ...]:
+        """The files on disk, when all is parsed; none where some rows came in another way."""
+        found = [(part.path, part.sha256()) for part in self.parts]
+        return tuple(InputFile(path, digest) for path, digest in found if path and digest)
+
+    @property
+    def sha256(self) -> str | None:
+        """Hash of all bytes read, when all is parsed; None for data in memory."""
+        found = [part.sha256() for part in self.parts]
+        known = [digest for digest in found if digest]
+        return join_digests(known) if known else None
+
+    def place(self, row: int) -> str:
+        """Where a row that was parsed stands."""
+        for part in self.parts[:-1]:
+            if row < len(part.rows):
+                return f"{part.name}, {part.place(row)}"
+            row -= len(part.rows)
+        last = self.parts[-1]
+        return last.place(row) if len(self.parts) == 1 else f"{last.name}, {last.place(row)}"
 
 
 def open_source(data: Any) -> Source:
@@ -67,121 +115,81 @@ def open_source(data: Any) -> Source:
     InputTypeError
         Data of a type that cannot be read.
     """
-    if isinstance(data, str | os.PathLike):
-        return _open_file(check_file(cast("str | os.PathLike[str]", data)))
+    paths = files_named(data)
+    if paths is not None:
+        return Source(tuple(map(_open_file, paths)))
     if isinstance(data, list | tuple):
-        return _from_list("data", list(data))
+        return Source((_from_objects("data", list(data)),))
+    if _is_dataset(data):
+        return Source((_from_rows("data", data.column_names, DatasetRows(data)),))
     table = _as_table(data)
     if table is None:
         raise InputTypeError(
-            f"data: expected a path ({', '.join(EXTENSIONS)}), a list of dicts or strings, or a "
-            f"table, got {type(data).__name__}"
+            f"data: expected a path (to {', '.join(EXTENSIONS)}), paths, a list of dicts or "
+            f"strings, or a table, got {type(data).__name__}{_hint(data)}"
         )
-    return _from_table("data", table)
+    return Source((_from_rows("data", table.column_names, TableRows.of(table)),))
 
 
-def check_file(data: str | os.PathLike[str]) -> Path:
-    """The path of a readable file with a known extension; see `open_source` for the errors."""
-    path = Path(data)
-    if path.is_dir():
-        raise InputFileError(f"data: expected a file, got the directory {path}")
-    if not path.exists():
-        raise InputFileError(f"data: expected a file, but {path} does not exist")
-    if not path.name.lower().endswith(EXTENSIONS):
-        raise InputError(f"data: expected a file of {', '.join(EXTENSIONS)}, got {path}")
-    try:
-        with path.open("rb"):
-            return path
-    except OSError as error:
-        raise InputFileError(f"data: cannot read {path}: {error.strerror}") from error
+def _is_dataset(data: Any) -> bool:
+    """Whether it is a Hugging Face `Dataset`: its rows have numbers, unlike those of a stream."""
+    methods = ("with_format", "features", "column_names", "data", "__len__")
+    return not isinstance(data, Mapping) and all(hasattr(data, name) for name in methods)
 
 
-def _open_file(path: Path) -> Source:
+def _hint(data: Any) -> str:
+    if isinstance(data, Mapping) and data and all(map(_is_dataset, data.values())):
+        return f"; choose one of its splits: {', '.join(map(str, data))}"
+    if hasattr(data, "with_format"):
+        return "; a stream has to be written to a file, or made a Dataset, first"
+    return ""
+
+
+def _open_file(path: Path) -> Part:
     name = path.name.lower()
     if name.endswith(".parquet"):
         return _open_parquet(path)
-    file = DigestedFile(path)
-    if name.endswith((".json", ".json.gz")):
-        return _from_json(path, file)
-    return _from_lines(path, file, _read_lines(path, file))
+    content = FileContent(path)
+    kind = name.removesuffix(content.packing)
+    if kind.endswith(".csv"):
+        return _from_words(path, content)
+    if kind.endswith(".json"):
+        return _from_json(path, content)
+    return _from_lines(path, content, content.lines())
 
 
-def _from_lines(path: Path, file: DigestedFile, lines: Iterable[bytes]) -> Source:
+def _from_lines(path: Path, content: FileContent, lines: Iterable[tuple[int, bytes]]) -> Part:
     """One row a line, parsed as they are asked for."""
-    rows: list[bytes] = []
-    numbers = array("q")
-    return Source(
-        name=str(path),
-        path=path.absolute(),
+    is_plain = not content.packing and path.is_file()
+    held = UserFile(path) if is_plain else TemporaryRows()
+    rows, numbers = LineRows(held), array("q")
+    return Part(
+        name=content.name,
         rows=rows,
-        parse=lambda _: _parse_lines(path, lines, rows, numbers),
+        parse=lambda _: _parse_lines(content.name, lines, held, rows, numbers),
+        path=None if str(path) == STDIN else path.absolute(),
+        sha256=lambda: content.sha256,
         place=lambda row: f"line {numbers[row]}",
-        sha256=lambda: file.sha256,
     )
 
 
-def _from_json(path: Path, file: DigestedFile) -> Source:
-    """An array of rows, one object a line, or a single object over several lines."""
-    lines = list(_read_lines(path, file))
-    first = next((line for line in lines if line.strip()), b"")
-    if not first or (not first.lstrip().startswith(b"[") and _is_json(first)):
-        return _from_lines(path, file, lines)
-    return _from_list(str(path), _parse_whole(path, b"\n".join(lines)), path, file.sha256)
-
-
-def _is_json(text: bytes) -> bool:
-    try:
-        parse_json(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _parse_whole(path: Path, text: bytes) -> list[Any]:
-    expected = "a JSON array of objects, one object, or one object a line"
-    try:
-        value = parse_json(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{path}: expected {expected}, got broken JSON ({error}): {_beginning(text)}"
-        ) from None
-    return value if isinstance(value, list) else [value]
-
-
-def _read_lines(path: Path, file: DigestedFile) -> Iterator[bytes]:
-    r"""Lines of a file without byte order mark and line ends (`\n` or `\r\n`, nothing else)."""
-    number = 0
-    try:
-        with file, _decoded(path, file) as content:
-            for number, line in enumerate(content, start=1):
-                row = line.removeprefix(_BOM) if number == 1 else line
-                yield row.removesuffix(b"\n").removesuffix(b"\r")
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(
-            f"{path}: expected a whole gzip file, got one that is broken after line {number}: "
-            f"{error}"
-        ) from error
-    except OSError as error:
-        raise InputFileError(f"{path}: cannot read on after line {number}: {error}") from error
-
-
-def _decoded(path: Path, file: DigestedFile) -> BinaryIO:
-    buffered = io.BufferedReader(file, _BUFFER)
-    if path.name.lower().endswith(".gz"):
-        return cast(BinaryIO, gzip.GzipFile(fileobj=buffered, mode="rb"))
-    return cast(BinaryIO, buffered)
-
-
 def _parse_lines(
-    path: Path, lines: Iterable[bytes], rows: list[bytes], numbers: array[int]
+    name: str,
+    lines: Iterable[tuple[int, bytes]],
+    held: Held,
+    rows: LineRows,
+    numbers: array[int],
 ) -> Iterator[Row]:
-    """Parsed rows; each one's line and line number are added before it is handed over."""
-    for number, line in enumerate(lines, start=1):
+    """Parsed rows; each one's place and line number are added before it is handed over."""
+    for number, (place, line) in enumerate(lines, start=1):
         if line.strip():
-            row = _parse_line(f"{path}, line {number}", line)
-            rows.append(line)
+            row = _parse_line(f"{name}, line {number}", line)
+            begin = held.append(line) if isinstance(held, TemporaryRows) else place
+            rows.add(begin, len(line))
             numbers.append(number)
             yield row
+    if isinstance(held, UserFile):
+        held.check()
 
 
 def _parse_line(place: str, line: bytes) -> Row:
@@ -206,11 +214,58 @@ def _kind(value: Any) -> str:
     return names.get(type(value), "a number")
 
 
-def _from_list(
-    name: str, rows: list[Any], path: Path | None = None, sha256: str | None = None
-) -> Source:
+def _from_json(path: Path, content: FileContent) -> Part:
+    """An array of rows, one object a line, or a single object over several lines."""
+    lines = content.lines()
+    begun: list[tuple[int, bytes]] = []
+    for place, line in lines:
+        begun.append((place, line))
+        if line.strip():
+            break
+    first = begun[-1][1] if begun else b""
+    if not first.strip() or (not first.lstrip().startswith(b"[") and _is_json(first)):
+        return _from_lines(path, content, chain(begun, lines))
+    whole = b"\n".join(line for _, line in chain(begun, lines))
+    rows = _from_objects(str(path), _parse_whole(path, whole))
+    return Part(
+        rows.name, rows.rows, rows.parse, path.absolute(), lambda: content.sha256, rows.place
+    )
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        parse_json(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _parse_whole(path: Path, text: bytes) -> list[Any]:
+    expected = "a JSON array of objects, one object, or one object a line"
+    try:
+        value = parse_json(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path}: expected {expected}, got broken JSON ({error}): {_beginning(text)}"
+        ) from None
+    return value if isinstance(value, list) else [value]
+
+
+def _from_words(path: Path, content: FileContent) -> Part:
+    rows, numbers = WordRows(), array("q")
+    return Part(
+        name=content.name,
+        rows=rows,
+        parse=lambda _: parse_words(content, rows, numbers),
+        path=path.absolute(),
+        sha256=lambda: content.sha256,
+        place=lambda row: f"line {numbers[row]}",
+    )
+
+
+def _from_objects(name: str, objects: list[Any]) -> Part:
     kind: type | None = None
-    for number, row in enumerate(rows):
+    for number, row in enumerate(objects):
         if not isinstance(row, Mapping | str):
             raise InputError(
                 f"{name}: expected dicts or strings, got {type(row).__name__} in row {number}"
@@ -221,21 +276,32 @@ def _from_list(
                 f"{name}: expected dicts or strings and no mixture, got {type(row).__name__} "
                 f"in row {number} after {kind.__name__}"
             )
-    return Source(name, path and path.absolute(), rows, lambda _: iter(rows), lambda: sha256)
+    rows = ObjectRows(objects)
+    return Part(name, rows, rows.each)
 
 
-def _open_parquet(path: Path) -> Source:
+def _open_parquet(path: Path) -> Part:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        with pq.ParquetFile(path) as parquet:
-            table = parquet.read()
+        with pq.ParquetFile(path, pre_buffer=False) as parquet:
+            schema = parquet.schema_arrow
+            _check_columns(str(path), schema.names)
+            rows = TableRows.keep(schema, parquet.iter_batches(_rows_of_batch(parquet.metadata)))
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: expected a whole Parquet file, got {error}") from error
-    return _from_table(str(path), table, path, sha256)
+    return Part(str(path), rows, rows.each, path.absolute(), lambda: sha256)
+
+
+def _rows_of_batch(metadata: Any) -> int:
+    """Rows that are unpacked at once: some `_BATCH_BYTES` of them."""
+    groups = range(metadata.num_row_groups)
+    size: int = max(1, sum(metadata.row_group(group).total_byte_size for group in groups))
+    num_rows: int = metadata.num_rows
+    return min(_MOST_ROWS, max(1, num_rows * _BATCH_BYTES // size))
 
 
 def _as_table(data: Any) -> Any:
@@ -258,23 +324,12 @@ def _as_table(data: Any) -> Any:
         ) from error
 
 
-def _from_table(
-    name: str, table: Any, path: Path | None = None, sha256: str | None = None
-) -> Source:
-    names = table.column_names
-    twice = next((column for column in names if names.count(column) > 1), None)
+def _from_rows(name: str, columns: list[str], rows: Rows) -> Part:
+    _check_columns(name, columns)
+    return Part(name, rows, rows.each)
+
+
+def _check_columns(name: str, columns: list[str]) -> None:
+    twice = next((column for column in columns if columns.count(column) > 1), None)
     if twice is not None:
         raise InputError(f"{name}: expected distinct columns, got {twice!r} more than once")
-    return Source(
-        name,
-        path and path.absolute(),
-        table,
-        lambda columns: _parse_table(table, columns),
-        lambda: sha256,
-    )
-
-
-def _parse_table(table: Any, columns: set[str]) -> Iterator[Row]:
-    wanted = [column for column in table.column_names if column in columns]
-    for batch in table.select(wanted).to_batches(max_chunksize=_BATCH):
-        yield from batch.to_pylist() if wanted else ({} for _ in range(batch.num_rows))

@@ -13,7 +13,14 @@ import orjson
 
 from ds2fast.errors import OutputError
 from ds2fast.io.atomic import atomic_file, sync_directory, temporary_beside
-from ds2fast.io.output import MADE_BY, MANIFEST, OUTPUT_FILES, is_leftover
+from ds2fast.io.ownership import (
+    MADE_BY,
+    MANIFEST,
+    is_leftover,
+    is_ours,
+    listed_hashes,
+    read_manifest,
+)
 
 
 class Staging:
@@ -81,18 +88,26 @@ class Staging:
         OutputError
             The operating system refused; the message says what was left.
         """
-        with atomic_file(self._directory / MANIFEST) as file:
-            file.write(orjson.dumps({"made_by": MADE_BY, "complete": False}))
+        with _refused_as(f"cannot look through {self._directory}", "nothing was replaced"):
+            manifest = read_manifest(self._directory / MANIFEST)
+            earlier = [file for file in self._directory.iterdir() if is_ours(file, manifest)]
+        self._mark_incomplete(listed_hashes(manifest))
         half_done = "what is there is not complete: save again with overwrite=True (--overwrite)"
         with _refused_as(f"cannot replace all of {self._directory}", half_done):
-            for name in OUTPUT_FILES:
-                if name not in self._temporaries:
-                    (self._directory / name).unlink(missing_ok=True)
+            for file in earlier:
+                if file.name not in self._temporaries and file.name != MANIFEST:
+                    file.unlink(missing_ok=True)
             for name, temporary in self._temporaries.items():
                 if name == MANIFEST:
                     sync_directory(self._directory)
                 temporary.replace(self._directory / name)
             sync_directory(self._directory)
+
+    def _mark_incomplete(self, earlier: dict[str, list[str]]) -> None:
+        """Until all is in place, a file may be the earlier one or the new one: both are ours."""
+        mark = {"made_by": MADE_BY, "complete": False, "files": self.sha256, "earlier": earlier}
+        with atomic_file(self._directory / MANIFEST) as file:
+            file.write(orjson.dumps(mark))
 
 
 @contextmanager

@@ -1,0 +1,196 @@
+"""The forms that rows of instruction data come in, and the turns that each holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from ds2fast.io.fields import Row
+from ds2fast.io.turns import (
+    Turn,
+    content_of,
+    dialogue_turns,
+    has_content,
+    is_message,
+    render_turns,
+    turn_of,
+)
+
+PREFERENCE = "chosen (of chosen/rejected)"
+MESSAGES = "messages (role/content)"
+CONVERSATIONS = "conversations (from/value)"
+PROMPT = "prompt + completion"
+INSTRUCTION = "instruction + input + output/response"
+QUESTION = "question + answer"
+TEXT = "text"
+
+STARTS = {"assistant", "tool", "function", "function_call", "observation"}
+"""Roles that a preference pair's `chosen` begins with where it holds the answer alone."""
+
+
+def form_of(row: Row) -> tuple[str, str | None]:
+    r"""The first of `FORMS` that gives the row a text, and that text.
+
+    Returns
+    -------
+    form : str
+        `""` where no form gives a text.
+    text : str or None
+        `""` where a form's fields are there but hold no text, None where no form's fields are.
+
+    Examples
+    --------
+    >>> form_of({"question": "2+2?", "answer": "4", "text": "passed over"})
+    ('question + answer', '###user: 2+2?\n###assistant: 4\n')
+    """
+    known = None
+    for form, render in FORMS.items():
+        text = render(row)
+        if text:
+            return form, text
+        known = text if known is None else known
+    return "", known
+
+
+def _preference(row: Row) -> str | None:
+    """`chosen` where it is a whole conversation, else after what it answers."""
+    kind = chosen_kind(row)
+    if kind is None:
+        return None
+    asked = [] if kind == "conversation" else asked_of(row)[1]
+    if kind == "string" and not asked:
+        return _text_or_empty(row["chosen"])
+    return render_turns(_with_system(row, [*asked, *_turns_as("assistant", row["chosen"])]))
+
+
+ChosenKind = Literal["string", "message", "answer", "conversation"]
+
+
+def chosen_kind(row: Row) -> ChosenKind | None:
+    """What a preference pair's `chosen` is; None where the row is no such pair.
+
+    A string, one message, a list of messages with the answer alone, or one that begins with what
+    was asked.
+    """
+    chosen = row.get("chosen")
+    if "rejected" not in row or not _is_answer(chosen):
+        return None
+    if not (row["rejected"] is None or _is_answer(row["rejected"])):
+        return None
+    if isinstance(chosen, str):
+        return "string"
+    if is_message(chosen):
+        return "message"
+    turns = dialogue_turns(chosen)
+    return "answer" if not turns or turns[0][0] in STARTS else "conversation"
+
+
+def _is_answer(value: Any) -> bool:
+    return isinstance(value, str) or is_message(value) or dialogue_turns(value) is not None
+
+
+def asked_of(row: Row) -> tuple[str, list[Turn]]:
+    """What a preference pair's answers follow: the first field that says anything, its turns."""
+    found = {
+        "messages": dialogue_turns(row.get("messages")),
+        "conversations": dialogue_turns(row.get("conversations")),
+        "prompt": _turns_as("user", row.get("prompt")),
+        "instruction": [*_history(row), ("user", _instruction(row))],
+        "question": _turns_as("user", row.get("question")),
+    }
+    met = ((name, turns) for name, turns in found.items() if turns and has_content(turns))
+    return next(met, ("", []))
+
+
+def _dialogue(row: Row, name: str) -> str | None:
+    turns = dialogue_turns(row.get(name))
+    return None if turns is None else render_turns(_with_system(row, turns))
+
+
+def _pair(row: Row, asked: str, answer: str) -> str | None:
+    """Two fields as a user's and an assistant's message; either may be a list of messages."""
+    turns = _pair_turns(row, asked, answer)
+    return None if turns is None else render_turns(turns)
+
+
+def _pair_turns(row: Row, asked: str, *answers: str) -> list[Turn] | None:
+    answered = [name for name in answers if name in row]
+    if asked not in row or not answered:
+        return None
+    answer = next((row[name] for name in answered if row[name] is not None), None)
+    if row[asked] is None and answer is None:
+        return None
+    return _turns_as("user", row[asked]) + _turns_as("assistant", answer)
+
+
+def _turns_as(role: str, value: Any) -> list[Turn]:
+    if is_message(value):
+        return [turn_of(value)]
+    turns = dialogue_turns(value)
+    return [(role, content_of(value))] if turns is None else turns
+
+
+def _alpaca(row: Row) -> str | None:
+    asked = row
+    if "instruction" in row and dialogue_turns(row["instruction"]) is None:
+        # An instruction that is null, with an input, is asked all the same.
+        asked = {**row, "instruction": _instruction(row) or row["instruction"]}
+    turns = _pair_turns(asked, "instruction", "output", "response")
+    return None if turns is None else render_turns(_with_system(row, [*_history(row), *turns]))
+
+
+def _instruction(row: Row) -> str:
+    """`input` follows the instruction on a line of its own, where it is not blank."""
+    instruction, given = content_of(row.get("instruction")), content_of(row.get("input"))
+    if not given.strip():
+        return instruction
+    return "\n".join(part for part in (instruction, given) if part.strip())
+
+
+def _history(row: Row) -> list[Turn]:
+    """Earlier rounds of an Alpaca row: `[[question, answer], ...]`, or a list of messages."""
+    history = row.get("history")
+    turns = dialogue_turns(history)
+    if turns is not None:
+        return turns
+    if not isinstance(history, list | tuple):
+        return []
+    rounds = [pair for pair in history if isinstance(pair, list | tuple) and len(pair) == 2]
+    sides = ("user", "assistant")
+    return [
+        (side, content_of(said)) for pair in rounds for side, said in zip(sides, pair, strict=True)
+    ]
+
+
+def _with_system(row: Row, turns: list[Turn]) -> list[Turn]:
+    """The turns after the row's field `system`, unless a system's turn opens them already."""
+    system = row.get("system")
+    if not isinstance(system, str) or not system.strip() or not has_content(turns):
+        return turns
+    return turns if turns[0][0] == "system" else [("system", system), *turns]
+
+
+def _bare_text(row: Row) -> str | None:
+    return None if row.get("text") is None else _text_or_empty(content_of(row["text"]))
+
+
+def _text_or_empty(text: str) -> str:
+    return text if text.strip() else ""
+
+
+FORMS: Mapping[str, Callable[[Row], str | None]] = {
+    PREFERENCE: _preference,
+    MESSAGES: lambda row: _dialogue(row, "messages"),
+    CONVERSATIONS: lambda row: _dialogue(row, "conversations"),
+    PROMPT: lambda row: _pair(row, "prompt", "completion"),
+    INSTRUCTION: _alpaca,
+    QUESTION: lambda row: _pair(row, "question", "answer"),
+    TEXT: _bare_text,
+}
+"""The known forms in the order they are tried; None where a row lacks the form's fields."""
+
+FORM_COLUMNS = frozenset(
+    {"chosen", "rejected", "messages", "conversations", "prompt", "completion", "instruction"}
+    | {"input", "output", "response", "history", "system", "question", "answer", "text"}
+)
+"""Every field that a form may read."""

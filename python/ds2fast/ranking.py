@@ -1,0 +1,135 @@
+"""From curated scores to a selection: keys, rarity, rules, what speaks against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from ds2fast.choice import Choice, Rules, choose
+from ds2fast.cut_scores import with_values
+from ds2fast.diversity import long_tail_scores
+from ds2fast.evidence import doubts_of_pool, doubts_of_voters, warn_of
+from ds2fast.exclusion import Exclusion
+from ds2fast.given import Given
+from ds2fast.graph import KnnGraph
+from ds2fast.groups import group_rule
+from ds2fast.limits import Limits
+from ds2fast.outcome import Selection
+from ds2fast.results import Curation, DoubleArray, FloatArray, RowArray, TransitionEstimate
+from ds2fast.stages import Stages
+from ds2fast.verdict import combine, verdict_of
+
+
+def rank(
+    stages: Stages,
+    graph: KnnGraph,
+    vectors: RowArray | None,
+    transition: TransitionEstimate | None,
+    curation: Curation,
+    *,
+    count: int,
+    limits: Limits,
+    exclusion: Exclusion | None,
+    positions: FloatArray | None,
+    record: Mapping[str, Any],
+) -> Selection:
+    """The best `count` rows within the limits, with all that led to them."""
+    intake, settings, clock = stages.intake, stages.settings, stages.clock
+    given = intake.given
+    verdict = verdict_of(transition, doubts_of_voters(given.scores, graph, settings.k))
+    trust = verdict.trust if settings.trust is None else settings.trust
+    with clock.stage("long tail"):
+        long_tail = long_tail_scores(graph, k=settings.k, threads=settings.threads)
+    with clock.stage("dual sort"):
+        keys, given_keys = _keys(given, curation, trust)
+        rules = rules_of(limits, given, intake.groups, exclusion, count)
+        kept = vectors if limits.max_similarity is not None else None
+        choice = choose(
+            keys, long_tail, count, rules, graph=graph, vectors=kept, threads=settings.threads
+        )
+    with clock.stage("checks"):
+        checked = doubts_of_pool(
+            intake.pool, given.scores, graph, given.num_levels, keys, long_tail, choice.indices
+        )
+    verdict = combine(verdict, checked)
+    return Selection(
+        indices=choice.indices,
+        given_scores=given.scores,
+        keys=keys,
+        long_tail=long_tail,
+        graph=graph,
+        transition=transition,
+        curation=curation,
+        verdict=verdict,
+        trust=trust,
+        pool=intake.pool,
+        encoder=intake.encoder,
+        timings=MappingProxyType(clock.timings),
+        settings=record,
+        warnings=warn_of(verdict, trust, asked=settings.trust is not None),
+        given_keys=given_keys,
+        given=given,
+        limits=limits,
+        groups=intake.groups,
+        choice=choice,
+        rules=rules,
+        positions=positions,
+        vectors=kept,
+    )
+
+
+def _keys(given: Given, curation: Curation, trust: float) -> tuple[DoubleArray, DoubleArray | None]:
+    """What rows rank by, and what they would rank by as given where that is no level."""
+    keys = curation.keys_shrunk_to(given.scores, trust)
+    if given.values is None:
+        return keys, None
+    as_given = given.scores.astype(np.float64)
+    return (
+        with_values(keys, given.scores, given.values),
+        with_values(as_given, given.scores, given.values),
+    )
+
+
+def rules_of(
+    limits: Limits,
+    given: Given,
+    groups: tuple[str, ...] | None,
+    exclusion: Exclusion | None,
+    count: int,
+) -> Rules:
+    """What was asked for as rules for a selection of `count` rows."""
+    group = None
+    if groups is not None:
+        group = group_rule(
+            groups,
+            given.scores >= 0,
+            count,
+            shares=limits.group_shares,
+            caps=limits.group_caps,
+        )
+    return Rules(
+        group=group,
+        max_similarity=limits.max_similarity,
+        min_score=limits.min_score,
+        max_rarity=limits.max_rarity,
+        excluded=exclusion,
+    )
+
+
+def rank_again(selection: Selection, keys: DoubleArray, count: int) -> tuple[Rules, Choice]:
+    """The rules and the rows of the same run by other keys, or with another number of rows."""
+    given, excluded = selection.given, selection.rules.excluded
+    rules = Rules()
+    if given is not None:
+        rules = rules_of(selection.limits, given, selection.groups, excluded, count)
+    return rules, choose(
+        keys,
+        selection.long_tail,
+        count,
+        rules,
+        graph=selection.graph,
+        vectors=selection.vectors,
+    )

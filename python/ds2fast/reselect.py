@@ -1,0 +1,197 @@
+"""`reselect`: select again from a finished run, without its vectors and its search."""
+
+from __future__ import annotations
+
+import os
+from enum import Enum
+from typing import Any, Final
+
+from ds2fast.clock import Clock
+from ds2fast.errors import InputError
+from ds2fast.intake import Intake, check_given_graph, read_excluding, read_groups
+from ds2fast.limits import GroupCaps, GroupShares, check_limits
+from ds2fast.outcome import Selection
+from ds2fast.progress import Progress, Reporter
+from ds2fast.ranking import rank
+from ds2fast.run.finished import FinishedRun
+from ds2fast.settings import Settings, check_amount, check_settings, resolve_amount
+from ds2fast.stages import Stages
+
+
+class Keep(Enum):
+    """An argument that is to be as it was in the run."""
+
+    AS_IT_WAS = "as it was"
+
+
+KEEP: Final = Keep.AS_IT_WAS
+
+
+def reselect(
+    directory: str | os.PathLike[str],
+    *,
+    n: int | None = None,
+    fraction: float | None = None,
+    keep_rules: bool = True,
+    k: int | None = None,
+    method: str | None = None,
+    min_confidence: float | None = None,
+    trust: float | Keep | None = KEEP,
+    groups: Any = KEEP,
+    group_shares: GroupShares | Keep = KEEP,
+    group_caps: GroupCaps | Keep = KEEP,
+    max_similarity: float | Keep | None = KEEP,
+    min_score: float | Keep | None = KEEP,
+    max_rarity: float | Keep | None = KEEP,
+    exclude: Any = KEEP,
+    exclude_ngram: int | Keep | None = KEEP,
+    exclude_similarity: float | Keep | None = KEEP,
+    seed: int | None = None,
+    threads: int | None = None,
+    progress: Progress = None,
+) -> Selection:
+    """Select again from a finished run: its graph is read, nothing is embedded or searched.
+
+    Whatever is not given is as it was in the run, its rules too; None takes a rule away.
+
+    Parameters
+    ----------
+    directory : path-like
+        What `Selection.save` wrote. The files that its rows came from must be as they were.
+    n, fraction : int or float, optional
+        Rows to select, or the share of the rated rows, one of the two at most; by default as many
+        rows as before.
+    keep_rules : bool
+        False: none of the run's rules hold, only those given now.
+    k : int, optional
+        Neighbours, at most those of the run's graph.
+    method, min_confidence, trust, seed, threads, progress
+        As in `select`.
+    groups, group_shares, group_caps, max_similarity, min_score, max_rarity
+        As in `select`. Rows are compared by the graph alone, since there are no vectors: what that
+        leaves open is said in `.choice.notes`.
+    exclude, exclude_ngram, exclude_similarity
+        As in `select`; what is excluded now is told by its words alone.
+
+    Returns
+    -------
+    Selection
+        As `select` returns it.
+
+    Raises
+    ------
+    InputFileError
+        The folder holds no finished run, or a file of it or of its rows has changed.
+    InputError
+        Arguments that do not go together; a run that was given T or a curation; rows that came
+        from memory.
+
+    Examples
+    --------
+    >>> reselect("nowhere", n=10)
+    Traceback (most recent call last):
+        ...
+    ds2fast.errors.InputFileError: run: expected the folder of a selection, nowhere is missing
+    """
+    if n is not None or fraction is not None:
+        check_amount(n, fraction)
+    run = FinishedRun.open(directory)
+    settings = _settings(
+        run,
+        {"k": k, "method": method, "min_confidence": min_confidence, "seed": seed},
+        trust,
+        threads,
+    )
+    limits_given = {
+        "group_shares": group_shares,
+        "group_caps": group_caps,
+        "max_similarity": max_similarity,
+        "min_score": min_score,
+        "max_rarity": max_rarity,
+        "exclude_ngram": exclude_ngram,
+        "exclude_similarity": exclude_similarity,
+    }
+    before = dict(run.settings["limits"]) if keep_rules else {}
+    if groups is None:  # the shares and caps of the run have nothing to hold for
+        before = {name: limit for name, limit in before.items() if not name.startswith("group_")}
+    kept_groups = run.groups if keep_rules and groups is KEEP else None
+    kept_exclusion = run.excluded if keep_rules and exclude is KEEP else None
+    groups, exclude = (None if rule is KEEP else rule for rule in (groups, exclude))
+    limits = check_limits(
+        has_groups=kept_groups is not None or groups is not None,
+        has_exclude=exclude is not None,
+        **before | {name: limit for name, limit in limits_given.items() if limit is not KEEP},
+    )
+    clock = Clock()
+    with Reporter(progress) as reporter:
+        intake = _intake(run, settings, clock, groups or kept_groups, exclude)
+        asked = run.settings["n"] if n is None and fraction is None else n
+        count = resolve_amount(asked, fraction, intake.given.num_rated)
+        stages = Stages(intake, settings, clock, reporter)
+        transition = stages.estimate(run.graph)
+        curation = stages.curate(run.graph, transition)
+        return rank(
+            stages,
+            run.graph,
+            None,
+            transition,
+            curation,
+            count=count,
+            limits=limits,
+            exclusion=kept_exclusion or stages.exclusion(limits, None),
+            positions=run.positions,
+            record={
+                **run.settings,
+                **stages.record(
+                    run.settings["preset"],
+                    n=count,
+                    curation=curation,
+                    groups=run.settings["groups"] if kept_groups else groups,
+                    limits=limits,
+                ),
+                **{name: run.settings[name] for name in ("embeddings_given", "graph_given")},
+                "from": os.fspath(run.directory.absolute()),
+            },
+        )
+
+
+def _settings(
+    run: FinishedRun, asked: dict[str, Any], trust: float | Keep | None, threads: int | None
+) -> Settings:
+    """The run's settings with those changed that were given."""
+    kept = dict(run.settings)
+    for name in ("transition", "curation"):
+        if kept[f"{name}_given"]:
+            raise InputError(
+                f"run: expected one that found its own {name}, but that of {run.directory} was "
+                "given to select(), and is not kept; call select() again"
+            )
+    if asked["method"] not in {None, kept["method"]}:
+        kept["min_confidence"] = None  # that of the other method
+    return check_settings(
+        preset=kept["preset"],
+        solver=kept["solver"],
+        bootstrap=kept["bootstrap"],
+        trust=kept["trust"] if isinstance(trust, Keep) else trust,
+        threads=threads,
+        **{name: kept[name] if value is None else value for name, value in asked.items()},
+    )
+
+
+def _intake(
+    run: FinishedRun, settings: Settings, clock: Clock, groups: Any, exclude: Any
+) -> Intake:
+    """What the run started from."""
+    check_given_graph(run.graph, len(run.given), settings.k)
+    with clock.stage("read"):
+        pool = run.pool()
+        return Intake(
+            run.given,
+            pool,
+            None,
+            run.graph,
+            run.encoder,
+            run.settings["scores_given"],
+            None if groups is None else read_groups(groups, pool, len(pool)),
+            None if exclude is None else read_excluding(exclude),
+        )

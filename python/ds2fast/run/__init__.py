@@ -1,0 +1,1 @@
+"""Finished selections: kept beside their results, opened again, explained and compared."""

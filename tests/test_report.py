@@ -1,0 +1,299 @@
+"""The report: its figures are those of the selection, and no text of the pool breaks out."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.util
+import re
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import ds2fast
+from ds2fast.report import report_html
+from ds2fast.report.figures import bars_of_levels, bin_edges, shares_in_bins
+from ds2fast.report.map import DRAWN_POINTS, draw_map
+from ds2fast.report.samples import rarest_selected, surest_corrections
+from ds2fast.report.texts import in_one_line, turns_of
+from ds2fast_cli.commands import program
+from report_selection import HOSTILE, LEVELS, NUM_SELECTED, Page, hostile_selection
+
+LARGEST = 2_000_000
+
+
+@pytest.fixture(scope="module")
+def selection() -> ds2fast.Selection:
+    return hostile_selection()
+
+
+@pytest.fixture(scope="module")
+def page(selection: ds2fast.Selection) -> Page:
+    return Page(report_html(selection, title=HOSTILE))
+
+
+def _number(cell: str) -> int:
+    return int(cell.replace(",", ""))
+
+
+def test_only_its_own_script_may_run(page: Page) -> None:
+    assert len(page.named("script")) == 1
+    digest = base64.b64encode(hashlib.sha256(page.script.encode()).digest()).decode()
+    policy = next(
+        meta["content"] or ""
+        for meta in page.named("meta")
+        if meta.get("http-equiv") == "Content-Security-Policy"
+    )
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert rules["script-src"] == f"'sha256-{digest}'"
+    assert rules["form-action"] == rules["base-uri"] == "'none'"
+
+
+def test_texts_become_no_elements_and_no_attributes(page: Page) -> None:
+    assert not page.named("img")
+    assert not page.named("textarea")
+    for tag, attributes in page.elements:
+        assert not [name for name in attributes if name.startswith("on")], tag
+        assert "example.invalid" not in "".join(value or "" for value in attributes.values())
+    # The text is there as it was written, but for the control characters.
+    assert page.words.count("<script>window.ran = 1</script>") > 60
+    assert "{{ 7 * 7 }} &lt;b&gt;" in page.words
+    assert "\x1b" not in page.words
+    assert "\u202e" not in page.words
+
+
+def test_nothing_is_loaded(page: Page) -> None:
+    for _, attributes in page.elements:
+        for name in ("src", "href", "xlink:href", "action", "data", "poster", "srcset"):
+            assert (attributes.get(name) or "#").startswith(("#", "data:,"))
+    style = [attributes.get("style") or "" for _, attributes in page.elements]
+    assert not [words for words in style if "url(" in words and "url(#" not in words]
+
+
+def test_ids_are_unique_and_every_reference_is_met(page: Page) -> None:
+    ids = [value for _, attributes in page.elements if (value := attributes.get("id"))]
+    assert len(ids) == len(set(ids))
+    for _, attributes in page.elements:
+        for name in ("href", "xlink:href"):
+            target = attributes.get(name) or ""
+            assert not target.startswith("#") or target[1:] in ids
+        for name in ("for", "data-filters"):
+            assert attributes.get(name) is None or attributes[name] in ids
+        for words in attributes.values():
+            assert set(re.findall(r"url\(#([^)]*)\)", words or "")) <= set(ids)
+
+
+def test_pictures_have_words(page: Page) -> None:
+    for _, attributes in page.elements:
+        if attributes.get("role") in {"img", "region", "group"}:
+            assert attributes.get("aria-label")
+    drawn = [svg for svg in page.named("svg") if svg.get("role") != "img"]
+    assert len(drawn) == 3
+    assert all(svg.get("aria-hidden") == "true" for svg in drawn)
+
+
+def test_figures_are_those_of_the_selection(selection: ds2fast.Selection, page: Page) -> None:
+    decided = page.table("decided by", "rows", "share")
+    assert [_number(row[1]) for row in decided] == [
+        selection.decided.by_score,
+        selection.decided.by_correction,
+        selection.decided.by_rarity,
+    ]
+    own = page.table("rows", "number", "mean score as given")[0]
+    assert _number(own[1]) == NUM_SELECTED
+    assert own[2] == f"{selection.given_scores[selection.indices].mean():.2f}"
+    fates = {row[0]: _number(row[1]) for row in page.table("rows that were", "number")}
+    assert fates == {"selected": NUM_SELECTED, "below the cut": 600 - NUM_SELECTED}
+    moved = [
+        [int(((selection.given_scores == i) & (selection.curated_scores == j)).sum())
+         for j in range(LEVELS)]
+        for i in range(LEVELS)
+    ]  # fmt: skip
+    flow = page.table("given", "to 0")
+    assert [[_number(cell) for cell in row[1:]] for row in flow] == moved
+    assert selection.transition is not None
+    heat = page.table("true score", "given 0")
+    for i, row in enumerate(heat[:LEVELS]):
+        shares = selection.transition.transition_matrix[i]
+        assert row[1 : LEVELS + 1] == [f"{share:.0%}" for share in shares]
+
+
+def test_sources_are_those_of_the_pool(selection: ds2fast.Selection, page: Page) -> None:
+    rows = page.table("source")
+    assert [_number(row[2]) for row in rows] == [200, 200, 200]
+    assert sum(_number(row[3]) for row in rows) == NUM_SELECTED
+
+
+def test_bands_are_shown_where_there_are_some() -> None:
+    whole = hostile_selection()
+    again = ds2fast.estimate_transition_matrix(
+        whole.given_scores, whole.graph, num_levels=LEVELS, bootstrap=20
+    )
+    assert again.lower is not None
+    assert again.upper is not None
+    page = Page(report_html(hostile_selection(transition=again)))
+    cell = page.table("true score", "given 0")[0][1]
+    low, high = 100 * again.lower[0, 0], 100 * again.upper[0, 0]
+    assert cell.endswith(f"{low:.0f}–{high:.0f}")
+
+
+def test_the_surest_corrections_come_first(selection: ds2fast.Selection) -> None:
+    curation, given = selection.curation, selection.given_scores
+    changed = np.flatnonzero(curation.corrected & (curation.suggested != given))
+    expected = sorted(changed.tolist(), key=lambda row: (-curation.confidence[row], row))
+    shown = surest_corrections(selection, 12)
+    assert [item.row for item in shown] == expected[:12]
+    for item in shown:
+        assert (item.given, item.suggested) == (given[item.row], curation.suggested[item.row])
+        near = selection.graph.indices[item.row, : len(item.neighbours)]
+        assert [other.row for other in item.neighbours] == near.tolist()
+        assert [other.given for other in item.neighbours] == given[near].tolist()
+        inside = item.row in set(selection.indices.tolist())
+        assert item.rank == (selection.indices.tolist().index(item.row) + 1 if inside else None)
+
+
+def test_the_rarest_rows_are_selected_ones(selection: ds2fast.Selection) -> None:
+    rarity = sorted(selection.long_tail[selection.indices].tolist(), reverse=True)
+    assert [item.long_tail for item in rarest_selected(selection, 10)] == rarity[:10]
+
+
+def test_without_texts_and_without_an_estimate() -> None:
+    whole = hostile_selection()
+    arrays = ds2fast.select(
+        scores=whole.given_scores, graph=whole.graph, curation=whole.curation, n=20, num_levels=4
+    )
+    page = Page(report_html(arrays))
+    assert "there is no text" in page.words
+    assert "How the rater errs" not in page.words
+    assert len([svg for svg in page.named("svg") if svg.get("role") != "img"]) == 2
+
+
+def test_unrated_rows_and_one_selected() -> None:
+    scores = hostile_selection().given_scores.copy()
+    scores[::10] = -1
+    page = Page(report_html(hostile_selection(scores=scores).top(1)))
+    fates = {row[0]: _number(row[1]) for row in page.table("rows that were", "number")}
+    assert fates == {"selected": 1, "below the cut": 539, "unrated, never selected": 60}
+
+
+def test_a_large_pool_of_long_texts_stays_small() -> None:
+    count = DRAWN_POINTS + 5_000
+    rng = np.random.default_rng(0)
+    near = (np.arange(count)[:, None] + np.arange(1, 21)) % count
+    similar = np.sort(rng.uniform(0.2, 0.9, near.shape), axis=1)[:, ::-1]
+    levels = rng.integers(0, 4, count)
+    curation = ds2fast.Curation(
+        scores=levels,
+        misrated=np.arange(count) % 2 == 0,
+        suggested=3 - levels,
+        confidence=np.ones(count),
+        error_probability=np.ones(count),
+        method="posterior",
+        min_confidence=0.0,
+        k=10,
+        rounds=0,
+        seed=0,
+    )
+    hostile = '"&<\u4e2d' * 250  # what takes most bytes once it is escaped
+    rows = [{"text": f"{i}{hostile}", "source": f"{i % 99}{hostile}"} for i in range(count)]
+    graph = ds2fast.KnnGraph.from_arrays(near, similar)
+    large = ds2fast.select(
+        rows, scores=levels, graph=graph, curation=curation, n=9_000, num_levels=4, trust=1.0
+    )
+    made = report_html(large)
+    assert len(made) < LARGEST
+    layers = draw_map(large).layers
+    assert sum(layer.rows for layer in layers) == count
+    assert sum(layer.drawn for layer in layers) == DRAWN_POINTS
+    assert sum(layer.path.count("M") for layer in layers) == DRAWN_POINTS
+    assert "And 59 more with" in Page(made).words
+
+
+def test_map_keeps_like_rows_together(selection: ds2fast.Selection) -> None:
+    kinds = {layer.kind: layer.rows for layer in draw_map(selection).layers}
+    chosen = np.zeros(600, dtype=bool)
+    chosen[selection.indices] = True
+    moved = selection.curation.corrected & (selection.curation.suggested != selection.given_scores)
+    expected = {
+        "pool": int((~chosen & ~moved).sum()),
+        "corrected": int((~chosen & moved).sum()),
+        "selected": int((chosen & ~moved).sum()),
+        "both": int((chosen & moved).sum()),
+    }
+    assert kinds == {kind: rows for kind, rows in expected.items() if rows}
+
+
+def test_bins_hold_all_values() -> None:
+    values = np.concatenate([np.linspace(0.0, 1.0, 2_000), [50.0]])
+    edges = bin_edges(values)
+    assert edges[-1] < 2.0  # one far value does not press all others into a bin
+    assert shares_in_bins(values, edges).sum() == pytest.approx(1.0)
+    assert np.all(np.diff(bin_edges(np.full(5, 0.25))) > 0)
+    assert np.all(np.diff(bin_edges(np.zeros(5), by_factor=True)) > 0)
+
+
+def test_pictures_leave_no_setting_behind() -> None:
+    before = dict(mpl.rcParams)
+    one = bars_of_levels({"as given": np.array([0.5, 0.5]), "curated": np.array([0.2, 0.8])})
+    assert dict(mpl.rcParams) == before
+    assert one == bars_of_levels(
+        {"as given": np.array([0.5, 0.5]), "curated": np.array([0.2, 0.8])}
+    )
+    assert "var(--ink)" in one
+    assert not re.search(r"#0102", one)
+    assert "<style" not in one
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("###user: a\n###assistant: b", [("user", "a"), ("assistant", "b")]),
+        ("bare ###user: no turn", [("", "bare ###user: no turn")]),
+        ("", []),
+        ("x" * 800, [("", "x" * 700 + "…")]),
+        ("a\u200db\ud800", [("", "a\u200db\ufffd")]),
+    ],
+)
+def test_turns(text: str, expected: list[tuple[str, str]]) -> None:
+    assert [(turn.role, turn.words) for turn in turns_of(text)] == expected
+
+
+def test_one_line_is_cut() -> None:
+    assert in_one_line("a\n b\t" + "c" * 300, 10) == "a b cccccc…"
+
+
+def test_missing_packages_are_named(
+    selection: ds2fast.Selection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        "ds2fast.report.extra.find_spec", lambda name: None if name == "jinja2" else found(name)
+    )
+    with pytest.raises(ds2fast.MissingExtraError, match=r"jinja2: pip install 'ds2fast\[report\]'"):
+        report_html(selection)
+
+
+def test_command_makes_the_page_of_a_finished_run(tmp_path: Path) -> None:
+    source = tmp_path / "pool.jsonl"
+    whole = hostile_selection()
+    assert whole.pool is not None
+    source.write_bytes(b"\n".join(whole.pool.lines(np.arange(600))) + b"\n")
+    # The vectors of that selection are gone: its graph serves.
+    run = ds2fast.select(source, graph=whole.graph, n=30, num_levels=LEVELS)
+    run.save(tmp_path / "out")
+    runner = CliRunner()
+    asked = ["report", str(tmp_path / "out"), "-q"]
+    done = runner.invoke(program, asked, catch_exceptions=False)
+    assert (done.exit_code, done.stdout) == (0, "")
+    made = Page((tmp_path / "out" / "report.html").read_bytes())
+    assert "30 rows of pool.jsonl" in made.words
+    again = runner.invoke(program, asked)
+    assert again.exit_code == 2
+    assert "--overwrite" in again.stderr
+    other = [*asked, "-o", str(tmp_path / "page.html"), "--title", "Mine"]
+    assert runner.invoke(program, other).exit_code == 0
+    assert "Mine" in Page((tmp_path / "page.html").read_bytes()).words
