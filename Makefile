@@ -77,6 +77,26 @@ serve: setup  ## ratings by transformers serve, a server not of our own, random 
 	DS2FAST_SERVE_PYTHON="$(abspath build/serve/bin/python)" \
 	  $(BIN)/python -m pytest -m serve tests/test_rating_independent.py
 
+trainers: setup  ## the trainers' own loaders take our files (installs torch)
+	$(PYTHON) -m venv build/trainers
+	build/trainers/bin/python -m pip install --quiet torch==2.13.0 trl==1.16.0 datasets==5.2.0 \
+	  transformers==5.23.0 peft omegaconf pydantic jinja2 fire accelerate pillow colorama av einops \
+	  scipy sentencepiece tiktoken protobuf pandas addict requests typer python-dotenv orjson posthog \
+	  numba
+	build/trainers/bin/python -m pip install --quiet --no-deps llamafactory==0.9.5 axolotl==0.19.0
+	DS2FAST_TRAINERS_PYTHON="$(abspath build/trainers/bin/python)" \
+	  $(BIN)/python -m pytest -m trainers tests/test_trainers_real.py
+
+build/docs/.tools: pyproject.toml
+	$(PYTHON) -m venv build/docs
+	build/docs/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	build/docs/bin/python -m pip install --quiet --group docs
+	touch $@
+
+docs: build/docs/.tools  ## the documentation in build/site, its links checked
+	PYTHONPATH=python NO_MKDOCS_2_WARNING=1 build/docs/bin/mkdocs build --strict
+	build/docs/bin/python scripts/check_site.py build/site
+
 bench: setup  ## native stages against plain NumPy on 20 000 rows
 	$(BIN)/ds2fast bench -n 20000
 

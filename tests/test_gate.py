@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ def unit(vectors: FloatArray) -> FloatArray:
     return scaled
 
 
-def made_up(texts: list[str], noise: float) -> FloatArray:
+def made_up(texts: Sequence[str], noise: float) -> FloatArray:
     """Unit vectors that depend on the text, and noise that does, too."""
     rows = []
     for text in texts:
@@ -47,7 +47,7 @@ class MadeUp:
 
     def __init__(self, noise: Mapping[str, float], backend: str = "native") -> None:
         self.backend = backend
-        self.runs: list[tuple[Precision, list[str]]] = []
+        self.runs: list[tuple[Precision, Sequence[str]]] = []
         self._noise = {"fp32": 0.0, **noise}
 
     def run(

@@ -280,7 +280,7 @@ def test_all_checks_together() -> None:
 @pytest.mark.shared
 def test_real_rows_raise_no_alarm(shared_data: Path) -> None:
     """A plain selection: scores as of a rater, the rarest of the best; and junk planted in it."""
-    texts = read(shared_data / "instructions.jsonl.gz", scores=None).texts[::4]
+    texts = list(read(shared_data / "instructions.jsonl.gz", scores=None).texts[::4])
     vectors = np.load(shared_data / "instructions.minilm.f16.npy")[::4]
     graph = knn.knn_graph(vectors.astype(np.float32), 10)
     rarity = long_tail_scores(graph)

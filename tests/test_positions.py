@@ -27,6 +27,16 @@ def test_plane_is_that_of_the_decomposition(dtype: type[np.floating]) -> None:
     np.testing.assert_allclose(plane, _by_svd(rows.astype(np.float64)), atol=1e-3)
 
 
+@pytest.mark.parametrize("width", [65, 200])
+def test_wide_rows_lie_as_by_the_decomposition(width: int) -> None:
+    rng = np.random.default_rng(5)
+    clusters = 4.0 * rng.normal(size=(5, width))  # four directions stand out
+    rows = clusters[rng.integers(0, 5, size=600)] * [1.5] + rng.normal(size=(600, width))
+    plane, expected = principal_plane(rows), np.array(_by_svd(rows))
+    for axis in range(2):
+        assert np.corrcoef(plane[:, axis], expected[:, axis])[0, 1] > 0.999
+
+
 def test_pieces_make_no_difference() -> None:
     rng = np.random.default_rng(2)
     rows = rng.normal(size=(CHUNK_ROWS + 7, 4)).astype(np.float32) * [4, 2, 1, 1]

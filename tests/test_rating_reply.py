@@ -389,7 +389,7 @@ HOSTILE = {
 def test_hostile_replies_are_flaws_and_soon(content: str) -> None:
     begin = process_time()
     assert read(content, OWN).criteria is None
-    assert process_time() - begin < 5  # quadratic ways take minutes
+    assert process_time() - begin < 20  # quadratic ways take minutes
 
 
 @pytest.mark.parametrize(

@@ -401,8 +401,8 @@ def test_no_text_field() -> None:
     for data in ([{"body": "a"}, {"title": "b"}], pa.table({"body": ["a"], "title": ["b"]})):
         with pytest.raises(
             InputError,
-            match=r"no field that holds the text; fields seen: body, title; forms known: chosen.*messages.*"
-            r"question \+ answer, text; text= \(--text\) names",
+            match=r"no field that holds the text; fields seen: body, title; forms known: chosen.*"
+            r"messages.*question \+ answer, text; text= \(--text\) names",
         ):
             read(data, scores=None)
 

@@ -26,6 +26,7 @@ from ds2fast.errors import InputError, InputFileError, OutputError
 from ds2fast.io import held, table_rows, texts
 from ds2fast.io.read import read
 from ds2fast.io.texts import LazyTexts
+from ds2fast.pool import as_rows
 from static_fixtures import make_table, write_static
 from test_read import OBJECTS
 
@@ -161,7 +162,7 @@ def test_a_full_disk_for_temporary_rows(tmp_path: Path, monkeypatch: pytest.Monk
         def write(self, content: Any) -> int:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(held.tempfile, "SpooledTemporaryFile", Full)
+    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", Full)
     (tmp_path / "rows.jsonl.gz").write_bytes(gzip.compress(b'{"text": "a"}\n'))
     with pytest.raises(OutputError, match=r"No space left on device; TMPDIR names another folder"):
         read(tmp_path / "rows.jsonl.gz", scores=None)
@@ -276,8 +277,9 @@ def test_memory_does_not_grow_with_the_rows(kind: str, tmp_path: Path, nothing_k
 
 
 def test_a_pool_made_by_hand_walks_its_texts_once() -> None:
-    pool = read([{"text": "abc"}, {"text": ""}], scores=None)
-    by_hand = ds2fast.Pool([{"text": "abc"}, {"text": ""}], ["abc", ""], pool.schema, pool.empty)
+    rows = [{"text": "abc"}, {"text": ""}]
+    pool = read(rows, scores=None)
+    by_hand = ds2fast.Pool(as_rows(rows), ["abc", ""], pool.schema, pool.empty)
     assert by_hand.lengths.tolist() == [3, 0]
     assert by_hand.take([1, 0]) == [{"text": ""}, {"text": "abc"}]
     with pytest.raises(InputError, match="row numbers"):

@@ -40,7 +40,7 @@ PACKED: list[tuple[str, Callable[[bytes], bytes]]] = [
 
 def scores_of(pool: Pool) -> list[int]:
     assert pool.scores is not None
-    return pool.scores.tolist()
+    return list(map(int, pool.scores))
 
 
 # --- packed --------------------------------------------------------------------------------------

@@ -180,6 +180,19 @@ def test_unrated_rows_and_one_selected() -> None:
     assert fates == {"selected": 1, "below the cut": 539, "unrated, never selected": 60}
 
 
+def test_what_rules_left_out_is_told() -> None:
+    limited = hostile_selection(max_rarity=0.5)
+    assert limited.choice is not None
+    page = Page(report_html(limited))
+    fates = {row[0]: _number(row[1]) for row in page.table("rows that were", "number")}
+    common = limited.long_tail <= np.quantile(limited.long_tail, 0.5)
+    assert fates["left out: rarer than was allowed"] == int((~common).sum())
+    assert sum(fates.values()) == 600
+    assert limited.choice.notes
+    for note in limited.choice.notes:
+        assert note in page.words
+
+
 def test_a_large_pool_of_long_texts_stays_small() -> None:
     count = DRAWN_POINTS + 5_000
     rng = np.random.default_rng(0)

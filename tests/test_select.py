@@ -15,9 +15,9 @@ import ds2fast
 from ds2fast import _core, reference, reference_posterior, reference_sharing
 from ds2fast.embedding import PrecisionGate
 from ds2fast.evidence import WeakEvidenceWarning
-from ds2fast.stages import graph_width
 from ds2fast.reference_sharing import Parameters, Patterns
 from ds2fast.results import DoubleArray, FloatArray, IntArray
+from ds2fast.stages import graph_width
 from encoder_fixtures import WORDS, make_tiny_encoder
 from static_fixtures import make_table, write_static
 

@@ -137,11 +137,11 @@ def code_labels(labels: Labels, num_rows: int) -> tuple[list[str], IntArray]:
 
 
 def _quotas(names: list[str], sizes: IntArray, n: int, shares: Mapping[str, float]) -> IntArray:
-    places = _find_groups(names, shares, "shares")
+    places = _find_groups(names, shares, "group_shares")
     named = {places[name]: _as_share(share, name) for name, share in shares.items()}
     total = math.fsum(named.values())
     if total > 1.0 + 1e-9:
-        raise InputError(f"shares: expected a sum of 1 at most, got {total:g}")
+        raise InputError(f"group_shares: expected a sum of 1 at most, got {total:g}")
     ideal = np.zeros(len(names))
     rest = sizes.astype(np.float64)
     for group, share in named.items():
@@ -166,10 +166,10 @@ def _caps(names: list[str], n: int, caps: Caps | None) -> IntArray | None:
     if caps is None:
         return None
     if not isinstance(caps, Mapping):
-        return np.full(len(names), _as_cap(caps, "caps", n), dtype=np.int64)
+        return np.full(len(names), _as_cap(caps, "group_caps", n), dtype=np.int64)
     limits = np.full(len(names), n, dtype=np.int64)
-    for name, group in _find_groups(names, caps, "caps").items():
-        limits[group] = _as_cap(caps[name], f"caps[{name!r}]", n)
+    for name, group in _find_groups(names, caps, "group_caps").items():
+        limits[group] = _as_cap(caps[name], f"group_caps[{name!r}]", n)
     return limits
 
 
@@ -186,9 +186,9 @@ def _find_groups(names: list[str], wanted: Mapping[str, Any], argument: str) -> 
 
 
 def _as_share(share: float, name: str) -> float:
-    number = as_number(share, f"shares[{name!r}]")
+    number = as_number(share, f"group_shares[{name!r}]")
     if not 0.0 <= number <= 1.0:
-        raise InputError(f"shares[{name!r}]: expected 0 to 1, got {share!r}")
+        raise InputError(f"group_shares[{name!r}]: expected 0 to 1, got {share!r}")
     return number
 
 

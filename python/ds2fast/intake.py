@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,8 +16,8 @@ from ds2fast.embedding.encode import check_model
 from ds2fast.errors import InputError, InputFileError, InputTypeError
 from ds2fast.given import Given
 from ds2fast.graph import KnnGraph
+from ds2fast.io.names import files_named
 from ds2fast.io.read import read
-from ds2fast.io.source import check_file
 from ds2fast.knn import as_embedding_rows
 from ds2fast.pool import Pool
 from ds2fast.ratings import DEFAULT_SCORES, Scale, is_names, read_ratings
@@ -60,8 +59,8 @@ def read_intake(
     """Read and check what `select` and `diagnose` were given, before any long work."""
     if embeddings is not None and graph is not None:
         raise InputError("embeddings, graph: expected at most one of the two, got both")
-    if isinstance(data, str | os.PathLike):
-        check_file(data)  # before the encoder, which may have to be downloaded
+    if data is not None and not isinstance(data, Pool):
+        files_named(data)  # before the encoder, which may have to be downloaded
     if exclude is not None and data is None:
         raise InputError("exclude: expected beside data, whose texts it is compared with, got none")
     if text is not None and (data is None or isinstance(data, Pool)):
@@ -241,5 +240,4 @@ def _without_textless(pool: Pool | None, ratings: IntArray) -> IntArray:
     """A row without text is unrated: nothing can be learnt from it."""
     if pool is None or pool.empty.count == 0:
         return ratings
-    has_text = np.fromiter((bool(text) for text in pool.texts), bool, len(pool))
-    return np.where(has_text[:, None], ratings, UNRATED)
+    return np.where((pool.lengths > 0)[:, None], ratings, UNRATED)

@@ -245,7 +245,7 @@ class Selection(FrozenArrays):
             self.given_scores,
             self.keys,
             self.long_tail,
-            lengths=None if pool is None else [len(text) for text in pool.texts],
+            lengths=None if pool is None else pool.lengths,
             groups=groups,
             posterior=self.curation.posterior,
             values=self.given_keys,
@@ -407,8 +407,8 @@ class Selection(FrozenArrays):
         from ds2fast.io.output import check_output_dir
         from ds2fast.save import save_selection
 
-        source = None if self.pool is None else self.pool.path
-        check_output_dir(directory, overwrite=overwrite, source=source)
+        sources = [] if self.pool is None else self.pool.sources
+        check_output_dir(directory, overwrite=overwrite, source=sources)
         save_selection(
             self,
             directory,

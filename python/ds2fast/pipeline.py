@@ -26,7 +26,7 @@ from ds2fast.limits import (
 )
 from ds2fast.outcome import Diagnosis, Selection
 from ds2fast.progress import Progress, Reporter
-from ds2fast.ranking import rank
+from ds2fast.ranking import group_of, rank
 from ds2fast.ratings import DEFAULT_SCORES
 from ds2fast.results import Curation, TransitionEstimate
 from ds2fast.settings import (
@@ -236,6 +236,7 @@ def select(
         given = intake.given
         check_unrated(settings.max_unrated, given.num_rated, len(given))
         count = resolve_amount(n, fraction, given.num_rated)
+        group = group_of(limits, given, intake.groups, count)
         check_given_stages(transition, curation, given)
         stages = Stages(intake, settings, clock, reporter)
         transition_given, curation_given = transition is not None, curation is not None
@@ -254,6 +255,7 @@ def select(
             curation,
             count=count,
             limits=limits,
+            group=group,
             exclusion=stages.exclusion(limits, vectors),
             positions=stages.positions(vectors),
             record=stages.record(

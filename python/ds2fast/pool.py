@@ -112,6 +112,11 @@ class Pool(ShortRepr):
         return hash_lines(self.rows.lines(np.arange(len(self))))
 
     @property
+    def sources(self) -> list[Path]:
+        """The files that the rows came from, which no result may replace."""
+        return [file.path for file in self.files]
+
+    @property
     def num_unrated(self) -> int:
         """Number of rows without a score: all of them where no scores were asked for."""
         if self.scores is None:

@@ -15,7 +15,7 @@ from ds2fast.evidence import doubts_of_pool, doubts_of_voters, warn_of
 from ds2fast.exclusion import Exclusion
 from ds2fast.given import Given
 from ds2fast.graph import KnnGraph
-from ds2fast.groups import group_rule
+from ds2fast.groups import GroupRule, group_rule
 from ds2fast.limits import Limits
 from ds2fast.outcome import Selection
 from ds2fast.results import Curation, DoubleArray, FloatArray, RowArray, TransitionEstimate
@@ -32,6 +32,7 @@ def rank(
     *,
     count: int,
     limits: Limits,
+    group: GroupRule | None,
     exclusion: Exclusion | None,
     positions: FloatArray | None,
     record: Mapping[str, Any],
@@ -45,7 +46,7 @@ def rank(
         long_tail = long_tail_scores(graph, k=settings.k, threads=settings.threads)
     with clock.stage("dual sort"):
         keys, given_keys = _keys(given, curation, trust)
-        rules = rules_of(limits, given, intake.groups, exclusion, count)
+        rules = _rules(limits, group, exclusion)
         kept = vectors if limits.max_similarity is not None else None
         choice = choose(
             keys, long_tail, count, rules, graph=graph, vectors=kept, threads=settings.threads
@@ -93,38 +94,32 @@ def _keys(given: Given, curation: Curation, trust: float) -> tuple[DoubleArray, 
     )
 
 
-def rules_of(
-    limits: Limits,
-    given: Given,
-    groups: tuple[str, ...] | None,
-    exclusion: Exclusion | None,
-    count: int,
-) -> Rules:
-    """What was asked for as rules for a selection of `count` rows."""
-    group = None
-    if groups is not None:
-        group = group_rule(
-            groups,
-            given.scores >= 0,
-            count,
-            shares=limits.group_shares,
-            caps=limits.group_caps,
-        )
-    return Rules(
-        group=group,
-        max_similarity=limits.max_similarity,
-        min_score=limits.min_score,
-        max_rarity=limits.max_rarity,
-        excluded=exclusion,
-    )
+def group_of(
+    limits: Limits, given: Given, groups: tuple[str, ...] | None, count: int
+) -> GroupRule | None:
+    """How many rows of each group, as it was asked for; None without groups.
+
+    Raises
+    ------
+    InputError
+        A share or cap of a group that there is not; no room at all.
+    """
+    if groups is None:
+        return None
+    shares, caps = limits.group_shares, limits.group_caps
+    return group_rule(groups, given.scores >= 0, count, shares=shares, caps=caps)
+
+
+def _rules(limits: Limits, group: GroupRule | None, exclusion: Exclusion | None) -> Rules:
+    return Rules(group, limits.max_similarity, limits.min_score, limits.max_rarity, exclusion)
 
 
 def rank_again(selection: Selection, keys: DoubleArray, count: int) -> tuple[Rules, Choice]:
     """The rules and the rows of the same run by other keys, or with another number of rows."""
-    given, excluded = selection.given, selection.rules.excluded
-    rules = Rules()
+    given, group = selection.given, None
     if given is not None:
-        rules = rules_of(selection.limits, given, selection.groups, excluded, count)
+        group = group_of(selection.limits, given, selection.groups, count)
+    rules = _rules(selection.limits, group, selection.rules.excluded)
     return rules, choose(
         keys,
         selection.long_tail,

@@ -12,7 +12,7 @@ from ds2fast.intake import Intake, check_given_graph, read_excluding, read_group
 from ds2fast.limits import GroupCaps, GroupShares, check_limits
 from ds2fast.outcome import Selection
 from ds2fast.progress import Progress, Reporter
-from ds2fast.ranking import rank
+from ds2fast.ranking import group_of, rank
 from ds2fast.run.finished import FinishedRun
 from ds2fast.settings import Settings, check_amount, check_settings, resolve_amount
 from ds2fast.stages import Stages
@@ -127,6 +127,7 @@ def reselect(
         intake = _intake(run, settings, clock, groups or kept_groups, exclude)
         asked = run.settings["n"] if n is None and fraction is None else n
         count = resolve_amount(asked, fraction, intake.given.num_rated)
+        group = group_of(limits, run.given, intake.groups, count)
         stages = Stages(intake, settings, clock, reporter)
         transition = stages.estimate(run.graph)
         curation = stages.curate(run.graph, transition)
@@ -138,6 +139,7 @@ def reselect(
             curation,
             count=count,
             limits=limits,
+            group=group,
             exclusion=kept_exclusion or stages.exclusion(limits, None),
             positions=run.positions,
             record={

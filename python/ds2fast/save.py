@@ -87,7 +87,7 @@ def save_selection(
     parts = _row_parts(selection, rows, controls=controls, trainers=trainers)
     parts.append(_result_part(selection, report=report))
     written = [name for part in parts for name in part.files]
-    sources = [] if selection.pool is None else [file.path for file in selection.pool.files]
+    sources = [] if selection.pool is None else selection.pool.sources
     check_replaceable(target, overwrite=overwrite, source=sources, written=written)
     record = {name: value for part in parts for name, value in part.record.items()}
     manifest = manifest_of(selection, **record)

@@ -37,8 +37,8 @@ def audit(*, output: Path | None, labels: Path | None, **options: Any) -> None:
     """Draw a sample of DATA to label by hand, or say by its labels how often scores are right.
 
     \b
-      ds2fast audit data.jsonl -n 100 -o sheet.csv
-      ds2fast audit data.jsonl --labels sheet.csv --gold-out gold.jsonl
+        ds2fast audit data.jsonl -n 100 -o sheet.csv
+        ds2fast audit data.jsonl --labels sheet.csv --gold-out gold.jsonl
 
     The sheet has some rows of each score, in random order and without it. Fill in its column
     `label` on the same scale, in any editor; blank ones are skipped. Then 100 labels give the share

@@ -67,7 +67,7 @@ class AuditOptions:
 @interruptible()
 def run_draw(options: AuditOptions, output: Path) -> None:
     """Draw rows into a sheet; all that can be checked without the data is checked before."""
-    check_sheet_output(output, overwrite=options.overwrite, source=options.data)
+    check_sheet_output(output, overwrite=options.overwrite, source=check_file(options.data))
     pool = _read(options)
     rows = draw_sample(auditable_scores(pool), options.n, seed=options.seed)
     write_sheet(output, pool, rows, overwrite=options.overwrite)
@@ -117,7 +117,7 @@ def audit_record(found: AuditResult, labels: Labels, pool: Pool) -> dict[str, An
 
 
 def _check_gold_output(options: AuditOptions, place: Path, sheet: Path) -> None:
-    for source in (options.data, sheet):
+    for source in (*check_file(options.data), sheet):
         check_sheet_output(
             place, overwrite=options.overwrite, source=source, extensions=GOLD_EXTENSIONS
         )

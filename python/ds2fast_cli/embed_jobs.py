@@ -69,9 +69,8 @@ def run_embed(options: EmbedOptions, output: Path, *, overwrite: bool) -> None:
     """Embed into `output`; all that can be checked without the data is checked before."""
     resolve_threads(options.threads)
     resolve_cache_dir(options.cache_dir)
-    check_vectors_output(output, overwrite=overwrite, source=options.data)
+    check_vectors_output(output, overwrite=overwrite, source=check_file(options.data))
     check_origin_output(output)
-    check_file(options.data)
     how: dict[str, Any] = {
         "precision": options.precision,
         "backend": options.backend,
@@ -91,7 +90,7 @@ def run_embed(options: EmbedOptions, output: Path, *, overwrite: bool) -> None:
         progress=False if options.quiet else None,
     )
     took = time.perf_counter() - start
-    check_vectors_output(output, overwrite=overwrite, source=options.data)
+    check_vectors_output(output, overwrite=overwrite, source=check_file(options.data))
     check_origin_output(output)
     asked = gate if options.precision == "auto" else None
     encoder = asdict(encoder_info(options.model)) | run_record(embedded, options.long_text, asked)

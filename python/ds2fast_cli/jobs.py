@@ -29,6 +29,7 @@ from ds2fast.encoder_record import lasting_part, run_part
 from ds2fast.evidence import WeakEvidenceWarning
 from ds2fast.io.origin import Origin, load_origin, origin_place
 from ds2fast.io.output import check_output_dir
+from ds2fast.io.row_files import check_row_format
 from ds2fast.io.source import check_file
 from ds2fast.io.vectors import load_vectors
 from ds2fast.knn import as_embedding_rows
@@ -142,8 +143,7 @@ class SaveOptions:
         """Refuse what could not be written."""
         if self.report:
             check_extra()
-        for source in sources or (None,):
-            check_output_dir(self.output, overwrite=self.overwrite, source=source)
+        check_output_dir(self.output, overwrite=self.overwrite, source=sources)
 
 
 @interruptible()
@@ -164,7 +164,7 @@ def check_select(options: PoolOptions, chosen: SelectOptions, save: SaveOptions)
         **options.arguments(),
     )
     check_rules(**chosen.rules)
-    save.check(options.data)
+    save.check([path for named in options.data for path in check_file(named)])
 
 
 def select_pool(
@@ -179,6 +179,7 @@ def select_pool(
     """Select out of a pool that was read; `ratings` beside it come before the options'."""
     for trainer in save.trainers:
         check_trainer(trainer, pool)
+    check_row_format(pool, save.rows)
     with weak_evidence_told_once():
         selection = ds2fast.select(
             pool,

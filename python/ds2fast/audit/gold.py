@@ -31,7 +31,7 @@ def write_gold(
         system refused; nothing was replaced.
     """
     target = check_sheet_output(
-        path, overwrite=overwrite, source=pool.path, extensions=GOLD_EXTENSIONS
+        path, overwrite=overwrite, source=pool.sources, extensions=GOLD_EXTENSIONS
     )
     scores = scores_mark(pool)
     with atomic_file(target) as file:

@@ -16,7 +16,7 @@ from ds2fast.audit.scale import LabelScale
 from ds2fast.checks import UNRATED
 from ds2fast.errors import InputError, OutputError
 from ds2fast.io.atomic import atomic_file
-from ds2fast.io.place import check_place
+from ds2fast.io.place import Sources, check_place
 from ds2fast.io.rows import check_indices, dump_row
 from ds2fast.pool import Pool
 from ds2fast.results import IntArray
@@ -44,7 +44,7 @@ def auditable_scores(pool: Pool) -> IntArray:
     """
     if pool.scores is None:
         raise InputError("pool: expected one with scores, got one that was read without")
-    has_text = np.fromiter((bool(text) for text in pool.texts), bool, len(pool))
+    has_text = pool.lengths > 0
     return np.where(has_text, pool.scores, UNRATED)
 
 
@@ -91,7 +91,7 @@ def write_sheet(
     row,check,text,label (1 to 5)
     0,s...-t...,'=1+1,
     """
-    target = check_sheet_output(path, overwrite=overwrite, source=pool.path)
+    target = check_sheet_output(path, overwrite=overwrite, source=pool.sources)
     indices = check_indices(rows, len(pool)).tolist()
     scale, scores = LabelScale.of(pool), scores_mark(pool)
     cells = ((row, row_mark(scores, pool.texts[row]), pool.texts[row]) for row in indices)
@@ -108,7 +108,7 @@ def check_sheet_output(
     path: str | os.PathLike[str],
     *,
     overwrite: bool = False,
-    source: str | os.PathLike[str] | None = None,
+    source: Sources = None,
     extensions: tuple[str, ...] = SHEET_EXTENSIONS,
 ) -> Path:
     """Refuse a place that a sheet, or gold, must not go to; call it before long work.

@@ -24,6 +24,8 @@ INSTRUCTION = "instruction + input + output/response"
 QUESTION = "question + answer"
 TEXT = "text"
 
+TurnsOfRow = Callable[[Row], "list[Turn] | None"]
+
 STARTS = {"assistant", "tool", "function", "function_call", "observation"}
 """Roles that a preference pair's `chosen` begins with where it holds the answer alone."""
 
@@ -52,15 +54,40 @@ def form_of(row: Row) -> tuple[str, str | None]:
     return "", known
 
 
+def turns_of(row: Row) -> list[Turn]:
+    """The turns of a row that is no preference pair, by its form; `[]` where it has none.
+
+    Its field `system` opens them, also in the forms whose text it is no part of.
+
+    Examples
+    --------
+    >>> [turn.role for turn in turns_of({"question": "2+2?", "answer": "4", "system": "Add"})]
+    ['system', 'user', 'assistant']
+    """
+    turns = _TURNS.get(form_of(row)[0])
+    return [] if turns is None else _with_system(row, turns(row) or [])
+
+
+def turns_of_pair(row: Row, name: str) -> list[Turn]:
+    """The turns of a preference pair with the answer in `name`: `chosen` or `rejected`."""
+    asked = [] if _opens(row[name]) else asked_of(row)[1]
+    return _with_system(row, [*asked, *_turns_as("assistant", row[name])])
+
+
+def _opens(answer: Any) -> bool:
+    """Whether an answer of a preference pair begins with what was asked."""
+    turns = dialogue_turns(answer)
+    return bool(turns and turns[0].role not in STARTS)
+
+
 def _preference(row: Row) -> str | None:
     """`chosen` where it is a whole conversation, else after what it answers."""
     kind = chosen_kind(row)
     if kind is None:
         return None
-    asked = [] if kind == "conversation" else asked_of(row)[1]
-    if kind == "string" and not asked:
+    if kind == "string" and not asked_of(row)[1]:
         return _text_or_empty(row["chosen"])
-    return render_turns(_with_system(row, [*asked, *_turns_as("assistant", row["chosen"])]))
+    return render_turns(turns_of_pair(row, "chosen"))
 
 
 ChosenKind = Literal["string", "message", "answer", "conversation"]
@@ -81,8 +108,7 @@ def chosen_kind(row: Row) -> ChosenKind | None:
         return "string"
     if is_message(chosen):
         return "message"
-    turns = dialogue_turns(chosen)
-    return "answer" if not turns or turns[0][0] in STARTS else "conversation"
+    return "conversation" if _opens(chosen) else "answer"
 
 
 def _is_answer(value: Any) -> bool:
@@ -95,25 +121,20 @@ def asked_of(row: Row) -> tuple[str, list[Turn]]:
         "messages": dialogue_turns(row.get("messages")),
         "conversations": dialogue_turns(row.get("conversations")),
         "prompt": _turns_as("user", row.get("prompt")),
-        "instruction": [*_history(row), ("user", _instruction(row))],
+        "instruction": [*_history(row), Turn("user", _instruction(row))],
         "question": _turns_as("user", row.get("question")),
     }
     met = ((name, turns) for name, turns in found.items() if turns and has_content(turns))
     return next(met, ("", []))
 
 
-def _dialogue(row: Row, name: str) -> str | None:
+def _dialogue(row: Row, name: str) -> list[Turn] | None:
     turns = dialogue_turns(row.get(name))
-    return None if turns is None else render_turns(_with_system(row, turns))
+    return None if turns is None else _with_system(row, turns)
 
 
-def _pair(row: Row, asked: str, answer: str) -> str | None:
+def _pair(row: Row, asked: str, *answers: str) -> list[Turn] | None:
     """Two fields as a user's and an assistant's message; either may be a list of messages."""
-    turns = _pair_turns(row, asked, answer)
-    return None if turns is None else render_turns(turns)
-
-
-def _pair_turns(row: Row, asked: str, *answers: str) -> list[Turn] | None:
     answered = [name for name in answers if name in row]
     if asked not in row or not answered:
         return None
@@ -127,16 +148,16 @@ def _turns_as(role: str, value: Any) -> list[Turn]:
     if is_message(value):
         return [turn_of(value)]
     turns = dialogue_turns(value)
-    return [(role, content_of(value))] if turns is None else turns
+    return [Turn(role, content_of(value))] if turns is None else turns
 
 
-def _alpaca(row: Row) -> str | None:
+def _alpaca(row: Row) -> list[Turn] | None:
     asked = row
     if "instruction" in row and dialogue_turns(row["instruction"]) is None:
         # An instruction that is null, with an input, is asked all the same.
         asked = {**row, "instruction": _instruction(row) or row["instruction"]}
-    turns = _pair_turns(asked, "instruction", "output", "response")
-    return None if turns is None else render_turns(_with_system(row, [*_history(row), *turns]))
+    turns = _pair(asked, "instruction", "output", "response")
+    return None if turns is None else _with_system(row, [*_history(row), *turns])
 
 
 def _instruction(row: Row) -> str:
@@ -158,7 +179,9 @@ def _history(row: Row) -> list[Turn]:
     rounds = [pair for pair in history if isinstance(pair, list | tuple) and len(pair) == 2]
     sides = ("user", "assistant")
     return [
-        (side, content_of(said)) for pair in rounds for side, said in zip(sides, pair, strict=True)
+        Turn(side, content_of(said))
+        for pair in rounds
+        for side, said in zip(sides, pair, strict=True)
     ]
 
 
@@ -167,7 +190,7 @@ def _with_system(row: Row, turns: list[Turn]) -> list[Turn]:
     system = row.get("system")
     if not isinstance(system, str) or not system.strip() or not has_content(turns):
         return turns
-    return turns if turns[0][0] == "system" else [("system", system), *turns]
+    return turns if turns[0].role == "system" else [Turn("system", system), *turns]
 
 
 def _bare_text(row: Row) -> str | None:
@@ -178,13 +201,25 @@ def _text_or_empty(text: str) -> str:
     return text if text.strip() else ""
 
 
-FORMS: Mapping[str, Callable[[Row], str | None]] = {
-    PREFERENCE: _preference,
+def _rendered(turns: TurnsOfRow) -> Callable[[Row], str | None]:
+    def render(row: Row) -> str | None:
+        found = turns(row)
+        return None if found is None else render_turns(found)
+
+    return render
+
+
+_TURNS: Mapping[str, TurnsOfRow] = {
     MESSAGES: lambda row: _dialogue(row, "messages"),
     CONVERSATIONS: lambda row: _dialogue(row, "conversations"),
     PROMPT: lambda row: _pair(row, "prompt", "completion"),
     INSTRUCTION: _alpaca,
     QUESTION: lambda row: _pair(row, "question", "answer"),
+}
+
+FORMS: Mapping[str, Callable[[Row], str | None]] = {
+    PREFERENCE: _preference,
+    **{form: _rendered(turns) for form, turns in _TURNS.items()},
     TEXT: _bare_text,
 }
 """The known forms in the order they are tried; None where a row lacks the form's fields."""

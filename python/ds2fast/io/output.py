@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,12 +19,9 @@ from ds2fast.io.ownership import (
     listed_hashes,
     read_manifest,
 )
-from ds2fast.io.place import is_same_file
+from ds2fast.io.place import Sources, is_same_file, list_sources
 
 __all__ = ["MADE_BY", "MANIFEST", "check_output_dir", "check_replaceable", "made_directory"]
-
-Sources = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None
-"""The file, or the files, that are read."""
 
 
 def check_output_dir(
@@ -119,9 +116,8 @@ def _refuse_directory(file: Path) -> None:
 
 
 def _refuse_source(file: Path, source: Sources) -> None:
-    sources = [source] if source is None or isinstance(source, str | os.PathLike) else source
-    for read in sources:
-        if read is not None and is_same_file(file, read):
+    for read in list_sources(source):
+        if is_same_file(file, read):
             raise OutputError(
                 f"output directory: the input {os.fspath(read)} is the file {file}, which the "
                 "results would replace; name another directory"

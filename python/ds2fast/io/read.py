@@ -82,12 +82,14 @@ def read(
     read from it again when they are needed: the file must not change until then. Others that no
     plain file of lines has (packed, from standard input, CSV, Parquet) are in memory up to 64 MiB
     and in a temporary file beyond. Texts are in memory up to 256 MiB; where they are larger none
-    is, and each is rendered again when it is read. So beside the program itself reading N rows
-    takes at most some
+    is, and each is rendered again when it is read. So reading N rows takes, beside the program
+    itself, at most some
 
         256 MiB + 64 MiB + N · 0.4 kB + 8 · (the largest row)
 
-    A JSON array, and data that were in memory before, are held whole.
+    `select` adds what does not depend on the size of the texts: the encoder, 4 bytes for each token
+    that it reads, vectors and graph. A JSON array, and data that were in memory before, are held
+    whole.
 
     Examples
     --------

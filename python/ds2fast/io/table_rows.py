@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +20,7 @@ _HELD = 16 << 20
 """Bytes of rows that are Python objects at a time, by the table's mean."""
 
 _MOST_ROWS = 4096
-_BATCH_BYTES = 1 << 20
+_BATCH_BYTES = 1 << 18
 
 
 class ArrowRows(Rows):
@@ -98,9 +97,11 @@ class TableRows(ArrowRows):
             size += _size(batch)
             if size > KEPT_ROWS:
                 stored = _StoredBatches()
-                for one in chain(kept, coming):
+                for one in kept:
                     stored.add(one)
-                    kept.clear()
+                kept.clear()
+                for one in coming:
+                    stored.add(one)
                 return cls(stored, stored.sizes, schema, stored.num_bytes)
         return cls.of(pa.Table.from_batches(kept, schema=schema))
 

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ds2fast.io.fields import MISSING, Row
 
-Turn = tuple[str, str]
-"""Role and content of one message."""
+
+class Turn(NamedTuple):
+    """Role and content of one message, and the message where it is an object of the row."""
+
+    role: str
+    content: str
+    message: Row | None = None
+
 
 ROLES = {"human": "user", "gpt": "assistant"}
 """Roles of the `conversations` form, in the words of `messages`; any other role stays as it is."""
 
 
-def render_turns(turns: Sequence[Turn]) -> str:
+def render_turns(turns: Sequence[Turn | tuple[str, str]]) -> str:
     r"""Render messages as `###role: content` lines; messages without any content render as `""`.
 
     Examples
@@ -27,12 +33,12 @@ def render_turns(turns: Sequence[Turn]) -> str:
     """
     if not has_content(turns):
         return ""
-    return "".join(f"###{role}: {content}\n" for role, content in turns)
+    return "".join(f"###{turn[0]}: {turn[1]}\n" for turn in turns)
 
 
-def has_content(turns: Sequence[Turn]) -> bool:
+def has_content(turns: Sequence[Turn | tuple[str, str]]) -> bool:
     """Whether anything is said at all."""
-    return any(content.strip() for _, content in turns)
+    return any(turn[1].strip() for turn in turns)
 
 
 def content_of(value: Any) -> str:
@@ -85,15 +91,19 @@ def turn_of(message: Row) -> Turn:
     Examples
     --------
     >>> call = {"function": {"name": "add", "arguments": {"a": 1}}}
-    >>> turn_of({"role": "assistant", "content": None, "tool_calls": [call]})
-    ('assistant', 'add {"a": 1}')
+    >>> turn_of({"role": "assistant", "content": None, "tool_calls": [call]}).content
+    'add {"a": 1}'
     """
     # A table gives every message all the keys of any, so the null one of two is passed over.
     role = message.get("role") or message.get("from") or "user"
+    text = _joined([content_of(said_in(message)), *map(_call, calls_of(message))])
+    return Turn(ROLES.get(str(role), str(role)), text, message)
+
+
+def said_in(message: Row) -> Any:
+    """The content of a message as it stands, less the tools that it calls."""
     content = message.get("content")
-    content = message.get("value") if content is None else content
-    text = _joined([content_of(content), *map(_call, calls_of(message))])
-    return ROLES.get(str(role), str(role)), text
+    return message.get("value") if content is None else content
 
 
 def calls_of(message: Row) -> list[Row]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ds2fast.errors import InputFileError, OutputError
 from ds2fast.io.atomic import atomic_file
-from ds2fast.io.place import check_place
+from ds2fast.io.place import Sources, check_place
 from ds2fast.results import FloatArray
 
 _MAGIC = np.lib.format.MAGIC_PREFIX
@@ -21,7 +21,7 @@ def check_vectors_output(
     path: str | os.PathLike[str],
     *,
     overwrite: bool = False,
-    source: str | os.PathLike[str] | None = None,
+    source: Sources = None,
 ) -> Path:
     """Refuse a file that vectors must not go to; call it before long work. Changes nothing.
 

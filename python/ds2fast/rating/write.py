@@ -127,7 +127,9 @@ def check_ratings_output(
     target = Path(path)
     if target.suffix.lower() != ".jsonl":
         raise OutputError(f"output: expected a file of .jsonl, got {target}")
-    places = [check_place(place, source=pool.path) for place in (target, manifest_beside(target))]
+    places = [
+        check_place(place, source=pool.sources) for place in (target, manifest_beside(target))
+    ]
     present = next((place for place in places if os.path.lexists(place)), None)
     if present is None or overwrite or _is_unfinished(manifest_beside(target), pool):
         return target

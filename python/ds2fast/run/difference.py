@@ -142,6 +142,13 @@ def difference(
         The rows are not the same, so that row numbers do not match.
     InputFileError
         A folder holds no results, or damaged ones.
+
+    Examples
+    --------
+    >>> difference("nowhere", "elsewhere")
+    Traceback (most recent call last):
+        ...
+    ds2fast.errors.InputFileError: run: expected the folder of a selection, nowhere is missing
     """
     one, two = (_opened(first), _opened(second))
     _refuse_other_rows(one, two)
