@@ -14,7 +14,7 @@ CMAKE_FLAGS = -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)" \
               -DPython_EXECUTABLE="$(abspath $(BIN)/python)"
 
 .PHONY: help setup encoder demo test build-cpp test-cpp test-python lint format tidy bench roofline \
-        asan tsan serve without-avx arm64 wheel lowest clean
+        asan tsan serve trainers docs without-avx arm64 wheel lowest clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | \

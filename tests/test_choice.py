@@ -206,12 +206,32 @@ def test_counts_add_up_whatever_the_rules() -> None:
             assert late <= {"BELOW", "LOW_SCORE", "TOO_RARE"}
 
 
+def test_there_may_be_no_row_where_that_is_asked_for() -> None:
+    for rules, left_out in (
+        (Rules(min_score=6), Fate.LOW_SCORE),
+        (Rules(min_score=4, group=group_rule(GROUPS, RATED, 2, caps={"x": 0})), Fate.GROUP_FULL),
+    ):
+        choice = choose(KEYS, LONG_TAIL, 2, rules, may_be_none=True)
+        assert choice.indices.tolist() == []
+        assert choice.fates[4] == left_out
+        assert choice.notes[-1] == ("asked for 2 rows, selected 0: the rules let no more through")
+
+
+def test_groups_too_small_for_a_place_are_told() -> None:
+    labels = ["a", "b", "x", "c", "c", "c"]  # c has 3 of the 5 rated rows: a and b have less than 1
+    choice = choose(KEYS, LONG_TAIL, 1, Rules(group=group_rule(labels, RATED, 1)))
+    assert (
+        "groups: no place of its own for 2 of 4, whose share of 1 is less than a row"
+        in choice.notes
+    )
+
+
 BAD: list[tuple[dict[str, Any], type[Ds2fastError], str]] = [
     ({"rules": Rules(min_score=6)}, InputError,
      "rules: expected some to let a rated row through, got 5 low_score"),
     ({"rules": Rules(min_score=5, excluded=excluding({1: 0, 4: 0}))}, InputError,
      "rules: expected some to let a rated row through, got 2 excluded, 3 low_score"),
-    ({"rules": Rules(group=group_rule(GROUPS, RATED, 2, caps=0))}, InputError,
+    ({"rules": Rules(min_score=4, group=group_rule(GROUPS, RATED, 2, caps={"x": 0}))}, InputError,
      "rules: expected groups to have room for a rated row, got caps of 0"),
     ({"rules": Rules(max_similarity=0.9)}, InputError,
      "graph: expected one with max_similarity, got none"),

@@ -13,7 +13,14 @@ import numpy.typing as npt
 import pytest
 
 from ds2fast.errors import Ds2fastError, InputError, InputFileError, InputTypeError
-from ds2fast.exclusion import Repeats, exclude_repeats, nearest_rows
+from ds2fast.exclusion import (
+    Repeats,
+    check_excluding,
+    exclude_repeats,
+    nearest_rows,
+    read_excluding,
+    refuse_same_rows,
+)
 from ds2fast.io.read import read
 
 QUESTION = "How many of the nine blue marbles are left when Anna gives four of them to Ben?"
@@ -115,7 +122,9 @@ BAD: list[tuple[dict[str, Any], type[Ds2fastError], str]] = [
     ({"vectors": np.zeros((2, 2))}, InputError,
      "vectors: expected one a text, shape (3, d), got (2, 2)"),
     ({"vectors": VECTORS, "embed": lambda _: np.zeros((2, 3))}, InputError,
-     "embed: expected vectors of shape (M, 2), got (2, 3)"),
+     "embed: expected vectors of shape (2, 2), got (2, 3)"),
+    ({"vectors": VECTORS, "embed": lambda _: np.zeros((1, 2))}, InputError,
+     "embed: expected vectors of shape (2, 2), got (1, 2)"),
 ]  # fmt: skip
 
 
@@ -130,3 +139,36 @@ def test_what_cannot_be_used_is_named(
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputFileError, match=r"no\.jsonl"):
         exclude_repeats(TEXTS, tmp_path / "no.jsonl")
+
+
+def test_a_row_without_text_is_near_to_none() -> None:
+    found = exclude_repeats(
+        ["one", "two"],
+        [{"text": ""}, {"text": "deux"}],
+        vectors=np.eye(2),
+        embed=lambda _: np.eye(2),  # as if no text had a vector like that of "one"
+    )
+    assert found.because.tolist() == [-1, 1]
+
+
+def test_the_rows_of_the_pool_themselves_are_refused(tmp_path: Path) -> None:
+    path, copy = tmp_path / "pool.jsonl", tmp_path / "copy.jsonl"
+    for file in (path, copy):
+        file.write_text('{"text": "one"}\n{"text": "two"}\n')
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"text": "one"}\n')
+    pool = read(path, scores=None)
+    refuse_same_rows(pool, read(other, scores=None))
+    refuse_same_rows(read([{"text": "one"}], scores=None), read([{"text": "one"}], scores=None))
+    for same in (pool, read(copy, scores=None)):
+        with pytest.raises(InputError, match="exclude: expected other rows than those of data"):
+            refuse_same_rows(pool, same)
+
+
+def test_files_to_exclude_are_named_by_the_argument(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputFileError, match=r"^exclude: expected a file, but .*no\.jsonl does not"
+    ):
+        check_excluding(tmp_path / "no.jsonl")
+    with pytest.raises(InputError, match=r"^exclude: expected at least one row, got none$"):
+        read_excluding([])

@@ -6,10 +6,13 @@ import re
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from ds2fast.errors import Ds2fastError, InputError, InputTypeError
-from ds2fast.groups import code_labels, group_rule
+from ds2fast.groups import code_labels, group_rule, label_words
 from ds2fast.selection import dual_sort
 
 LABELS = ["a"] * 6 + ["b"] * 3 + ["c"]
@@ -89,6 +92,22 @@ def test_rounded_quotas_sum_to_n() -> None:
         assert (rule.quotas <= sizes).all()
 
 
+def test_of_equal_groups_those_with_the_best_rows_are_rounded_up() -> None:
+    labels, order = list("abcdea"), np.array([4, 2, 1, 0, 3, 5])
+    rule = group_rule(labels, [True] * 6, 3, order=order)
+    # a has 1 row of 1.0; of b, c, d and e with 0.5 each e and c hold the first rows of the order.
+    assert rule.names == tuple("abcde")
+    assert rule.quotas is not None
+    assert rule.quotas.tolist() == [1, 0, 1, 0, 1]
+
+
+def test_a_group_for_each_row_leaves_the_order_as_it_is() -> None:
+    random = np.random.default_rng(0)
+    scores, long_tail = random.integers(-1, 6, 400), random.random(400)
+    by_rank = dual_sort(scores, long_tail, 50)
+    assert dual_sort(scores, long_tail, 50, groups=np.arange(400)).tolist() == by_rank.tolist()
+
+
 def test_labels_are_compared_in_words() -> None:
     names, codes = code_labels([1, "1", None, 2.5, True], 5)
     assert names == ["1", "none given", "2.5", "True"]
@@ -96,8 +115,32 @@ def test_labels_are_compared_in_words() -> None:
     assert code_labels(np.array([7, 7, 3]), 3)[0] == ["7", "3"]
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([1.0, np.nan]),
+        pd.Series([1.0, None]),
+        pl.Series([1.0, None]),
+        pa.array([1.0, None]),
+        [1.0, float("nan")],
+        (1.0, None),
+    ],
+)
+def test_labels_come_in_any_column(labels: Any) -> None:
+    assert label_words(labels, 2) == ("1.0", "none given")
+
+
+def test_nulls_of_pandas_are_none_given() -> None:
+    assert label_words(pd.Series([1, None], dtype="Int64"), 2) == ("1", "none given")
+    assert label_words(["<NA>", "nan"], 2) == ("<NA>", "nan")  # words are what they are
+
+
 BAD: list[tuple[dict[str, Any], type[Ds2fastError], str]] = [
     ({"labels": ["a"]}, InputError, "groups: expected one label a row (10), got 1"),
+    ({"labels": np.zeros((10, 2))}, InputError,
+     "groups: expected one label a row, shape (10,), got (10, 2)"),
+    ({"labels": set(range(10))}, InputTypeError,
+     "groups: expected a field name or a label a row, got set"),
     ({"labels": "source"}, InputTypeError,
      "groups: expected one label a row, got the string 'source'"),
     ({"shares": {"d": 0.5}}, InputError,
@@ -105,13 +148,17 @@ BAD: list[tuple[dict[str, Any], type[Ds2fastError], str]] = [
     ({"caps": {"d": 5}}, InputError,
      "group_caps: expected groups of the rows ('a', 'b', 'c'), got 'd'"),
     ({"shares": {"a": 0.6, "b": 0.5}}, InputError,
-     "group_shares: expected a sum of 1 at most, got 1.1"),
+     "group_shares: expected shares that sum to 1 at most, got 1.1"),
     ({"shares": {"a": -0.1}}, InputError, "group_shares['a']: expected 0 to 1, got -0.1"),
     ({"shares": {"a": "half"}}, InputTypeError, "group_shares['a']: expected a number, got 'half'"),
     ({"caps": -1}, InputError, "group_caps: expected at least 0, got -1"),
     ({"caps": 1.5}, InputError,
      "group_caps: expected rows, or a share of n from 0.0 to 1.0, got 1.5"),
     ({"caps": {"a": True}}, InputTypeError, "group_caps['a']: expected an integer, got True"),
+    ({"caps": 0}, InputError, "group_caps: expected room for a rated row, got 0 of 4 rows"),
+    ({"caps": 0.2}, InputError, "group_caps: expected room for a rated row, got 0.2 of 4 rows"),
+    ({"caps": {"a": 0, "b": 0, "c": 0}}, InputError,
+     "group_caps: expected room for a rated row, got {'a': 0, 'b': 0, 'c': 0} of 4 rows"),
     ({"n": 0}, InputError, "n: expected at least 1, got 0"),
 ]  # fmt: skip
 

@@ -48,8 +48,10 @@ def test_a_whole_number_caps_rows_and_a_float_a_share() -> None:
         ({"group_shares": {"a": -0.1}}, r"group_shares\['a'\]: expected 0 to 1, got -0.1"),
         ({"group_shares": {}}, "group_shares: expected a mapping"),
         ({"group_caps": -1}, "group_caps: expected at least 0"),
-        ({"group_caps": 1.5}, "group_caps: expected a share"),
-        ({"group_caps": {"a": 2.5}}, r"group_caps\['a'\]: expected a share"),
+        ({"group_caps": 1.5}, "group_caps: expected rows, or a share"),
+        ({"group_caps": {"a": 2.5}}, r"group_caps\['a'\]: expected rows, or a share"),
+        ({"min_score": float("nan")}, "min_score: expected a finite number"),
+        ({"min_score": float("inf")}, "min_score: expected a finite number"),
         ({"group_caps": {}}, "group_caps: expected a cap"),
         ({"max_similarity": 0}, "max_similarity: expected a share"),
         ({"max_similarity": 1.01}, "max_similarity: expected a share"),
@@ -78,5 +80,12 @@ def test_shares_and_caps_need_groups(name: str) -> None:
 
 
 def test_a_missing_file_to_exclude_is_told_at_once(tmp_path: Path) -> None:
-    with pytest.raises(InputFileError, match="does not exist"):
+    with pytest.raises(InputFileError, match="^exclude: expected a file, but .* does not exist"):
         check_rules(exclude=tmp_path / "none.jsonl")
+
+
+def test_a_pattern_of_files_to_exclude_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "one.jsonl").write_text('{"text": "a"}\n')
+    check_rules(exclude=str(tmp_path / "*.jsonl"))
+    with pytest.raises(InputFileError, match="^exclude: .* the pattern .* matches none"):
+        check_rules(exclude=str(tmp_path / "*.csv"))

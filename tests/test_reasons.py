@@ -89,7 +89,7 @@ def test_every_fate_in_words() -> None:
     how[Fate.EXCLUDED], how[-1] = Repeats.NGRAM, Repeats.SIMILARITY
     nearest = np.linspace(0.5, 0.93, count, dtype=np.float32)
     rules = Rules(
-        group=GroupRule(np.arange(count) % 2, ("code", "chat's")),
+        group=GroupRule(np.arange(count) % 2, ("code" + "s" * 90, "chat's")),
         max_similarity=0.95,
         min_score=1.5,
         max_rarity=0.99,
@@ -108,7 +108,7 @@ def test_every_fate_in_words() -> None:
         Fate.EXCLUDED: "repeats row 3 of eval.jsonl (a run of words)",
         Fate.LOW_SCORE: "left out: ranks by 1.25, below min_score 1.5",
         Fate.TOO_RARE: "left out: rarer than 0.99 of the rated rows (max_rarity)",
-        Fate.GROUP_FULL: "left out: its group 'code' is full",
+        Fate.GROUP_FULL: "left out: its group 'code" + "s" * 75 + "…' is full",
         Fate.DUPLICATE: "duplicate of row 0 (similarity 0.98)",
     }
     assert set(expected) == set(Fate)

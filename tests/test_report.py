@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.util
+import json
 import re
 from pathlib import Path
 
@@ -310,3 +311,56 @@ def test_command_makes_the_page_of_a_finished_run(tmp_path: Path) -> None:
     other = [*asked, "-o", str(tmp_path / "page.html"), "--title", "Mine"]
     assert runner.invoke(program, other).exit_code == 0
     assert "Mine" in Page((tmp_path / "page.html").read_bytes()).words
+
+
+@pytest.mark.filterwarnings("ignore::ds2fast.WeakEvidenceWarning")
+def test_command_shows_what_was_saved_where_the_graph_alone_finds_other_duplicates(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(5, 16))[np.arange(500) % 5] + 0.25 * rng.normal(size=(500, 16))
+    lines = [{"text": f"t{i}", "score": i % 5, "source": "ab"[i % 2]} for i in range(500)]
+    source = tmp_path / "pool.jsonl"
+    source.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    chosen = ds2fast.select(
+        source, embeddings=rows, n=150, k=3, max_similarity=0.9, trust=1.0, progress=False
+    )
+    out = tmp_path / "out"
+    chosen.save(out)
+    again = ds2fast.reselect(out, progress=False)
+    assert len(again) > len(chosen)  # without the vectors fewer duplicates are known
+    done = CliRunner().invoke(program, ["report", str(out), "-q"])
+    assert done.exit_code == 0, done.stderr
+    made = Page((out / "report.html").read_bytes())
+    before = Page(report_html(chosen))
+    assert made.table("rows that were") == before.table("rows that were")
+    assert made.table("decided by") == before.table("decided by")
+    assert made.table("source") == before.table("source")
+    kept = json.loads((out / "manifest.json").read_text())
+    assert made.table("rows that were")[0][1].strip() == str(kept["selection"]["rows"])
+    assert f'"created": "{kept["created"]}"' in made.words
+
+
+@pytest.mark.filterwarnings("ignore::ds2fast.WeakEvidenceWarning")
+def test_command_replaces_neither_the_rows_nor_the_results(tmp_path: Path) -> None:
+    source = tmp_path / "pool.jsonl"
+    source.write_text("".join(f'{{"text": "t{i}", "score": {i % 3}}}\n' for i in range(60)))
+    rows = np.random.default_rng(0).normal(size=(60, 8))
+    ds2fast.select(source, embeddings=rows, n=9, k=5, progress=False).save(tmp_path / "out")
+    before = {file: file.read_bytes() for file in [source, *(tmp_path / "out").iterdir()]}
+    taken = [source, tmp_path / "out" / "scores.parquet", tmp_path / "out" / "manifest.json"]
+    for place in [*taken, tmp_path, tmp_path / "nowhere" / "page.html"]:
+        asked = ["report", str(tmp_path / "out"), "-q", "--overwrite", "-o", str(place)]
+        done = CliRunner().invoke(program, asked)
+        assert (done.exit_code, "output: " in done.stderr) == (2, True), place
+    assert {file: file.read_bytes() for file in before} == before
+
+
+def test_ranks_and_means_are_those_of_the_scores(selection: ds2fast.Selection) -> None:
+    for item in rarest_selected(selection):
+        assert item.rank is not None
+        assert selection.indices[item.rank] == item.row  # from 0, as in scores.parquet
+    own = hostile_selection(trust=0.0)  # then rows rank by their scores as given
+    sources = Page(report_html(own)).table("source")
+    assert [line[4] for line in sources] == [line[5] for line in sources]
+    assert "mean that it ranks by" in Page(report_html(own)).words

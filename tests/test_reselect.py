@@ -142,6 +142,65 @@ def test_what_an_evaluation_repeats_stays_left_out(
     assert not (freed.choice.fates == Fate.EXCLUDED).any()
 
 
+def test_groups_may_come_as_an_array(data: Path, vectors: FloatArray, tmp_path: Path) -> None:
+    saved(tmp_path / "out", data, vectors, n=20)
+    groups = np.arange(NUM_ROWS) % 4
+    same(
+        ds2fast.reselect(tmp_path / "out", groups=groups),
+        ds2fast.select(data, embeddings=vectors, n=20, groups=groups),
+    )
+
+
+def test_other_groups_take_the_place_of_those_that_had_shares(
+    data: Path, vectors: FloatArray, tmp_path: Path
+) -> None:
+    saved(tmp_path / "out", data, vectors, n=20, groups="source", group_shares={"web": 0.9})
+    saved(tmp_path / "capped", data, vectors, n=20, groups="source", group_caps=8)
+    groups = np.arange(NUM_ROWS) % 4
+    same(
+        ds2fast.reselect(tmp_path / "out", groups=groups),
+        ds2fast.select(data, embeddings=vectors, n=20, groups=groups),
+    )
+    same(
+        ds2fast.reselect(tmp_path / "capped", groups=groups),
+        ds2fast.select(data, embeddings=vectors, n=20, groups=groups, group_caps=8),
+    )
+
+
+def test_settings_of_the_first_run_stay_in_the_record(vectors: FloatArray, tmp_path: Path) -> None:
+    rows = [{"text": f"text {row}", "score": row % 24 / 24} for row in range(NUM_ROWS)]
+    pool = tmp_path / "pool.jsonl"
+    pool.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    edges = [0.3, 0.6]
+    saved(tmp_path / "first", pool, vectors, n=20, edges=edges, max_unrated=0.5)
+    second = ds2fast.reselect(tmp_path / "first", n=30)
+    second.save(tmp_path / "second")
+    again = ds2fast.reselect(tmp_path / "second")
+    for selection in (second, again):
+        assert list(selection.settings["edges"]) == edges
+        assert selection.settings["max_unrated"] == 0.5
+    same(again, ds2fast.select(pool, embeddings=vectors, n=30, edges=edges))
+
+
+@pytest.mark.parametrize("name", ["exclude_ngram", "exclude_similarity"])
+def test_what_tells_repeats_has_no_effect_on_those_found_before(
+    name: str, data: Path, vectors: FloatArray, tmp_path: Path
+) -> None:
+    saved(tmp_path / "out", data, vectors, n=20, exclude=["so many words"])
+    with pytest.raises(ds2fast.InputError, match=f"^{name}: expected beside exclude="):
+        ds2fast.reselect(tmp_path / "out", **{name: 1})
+
+
+def test_what_is_excluded_now_can_only_be_told_by_words(
+    data: Path, vectors: FloatArray, tmp_path: Path
+) -> None:
+    saved(tmp_path / "out", data, vectors, n=20)
+    with pytest.raises(ds2fast.InputError, match="^exclude_ngram: expected a number of words"):
+        ds2fast.reselect(tmp_path / "out", exclude=["so many words"], exclude_ngram=None)
+    with pytest.raises(ds2fast.InputError, match="^exclude: expected other rows than those of"):
+        ds2fast.reselect(tmp_path / "out", exclude=data)
+
+
 def test_a_curation_that_was_given_is_not_kept(
     data: Path, vectors: FloatArray, tmp_path: Path
 ) -> None:
@@ -202,6 +261,8 @@ def test_select_from_a_run(data: Path, vectors: FloatArray, tmp_path: Path) -> N
         (("data.jsonl", "--share", "web"), "expected NAME=SHARE"),
         (("data.jsonl", "--cap", "web=3", "--cap", "4"), "NAME=CAP"),
         (("data.jsonl", "--cap", "many"), "expected a number"),
+        (("data.jsonl", "--cap", "web=3", "--cap", "web=4"), "expected each group once"),
+        (("data.jsonl", "--share", "a=.5", "--share", "a=.2"), "expected each group once"),
     ],
 )
 def test_options_without_effect_are_refused(words: tuple[str, ...], match: str) -> None:

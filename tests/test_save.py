@@ -327,6 +327,38 @@ def test_what_a_trainer_needs_lies_beside_and_is_told(tmp_path: Path) -> None:
     assert files(out) == RESULTS
 
 
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_rows_that_a_trainer_does_not_take_lie_beside_as_a_copy(kind: Any, tmp_path: Path) -> None:
+    rows = [{"question": f"{n}?", "answer": f"{n}.", "score": s} for n, s in enumerate(
+        [1, 4, None, 3])]  # fmt: skip
+    selection, out = make_selection(read(rows), rows=(1, 0)), tmp_path / "out"
+    save_selection(selection, out, trainers=["trl"], rows=kind)
+    sets = ["control_longest", "control_random", "control_top_given", "selected"]
+    copies = [f"{of}.trl.jsonl" for of in sets]
+    others = ["manifest.json", "run.npz", "scores.parquet", "trl.yaml"]
+    assert files(out) == sorted([*(f"{of}.{kind}" for of in sets), *copies, *others])
+    written = (out / "selected.trl.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in written] == [
+        {"messages": [{"role": "user", "content": f"{n}?"}, {"role": "assistant", "content": said}]}
+        for n, said in ((1, "1."), (0, "0."))
+    ]
+    told = manifest_in(out)
+    assert sorted(told["trainers"]["trl"]["files"]) == [*copies, "trl.yaml"]
+    assert {name: told["files"][name] for name in copies} == {
+        name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in copies
+    }
+    check_output_dir(out, overwrite=True)
+    with pytest.raises(OutputError, match=r"the input .*selected\.trl\.jsonl is the file"):
+        check_output_dir(out, overwrite=True, source=out / "selected.trl.jsonl")
+    save_selection(selection, out, overwrite=True)
+    assert files(out) == RESULTS
+    (out / "selected.trl.jsonl").write_text("theirs")
+    with pytest.raises(OutputError, match=r"selected\.trl\.jsonl is not of ds2fast; move it away"):
+        save_selection(selection, out, trainers=["trl"], overwrite=True)
+    save_selection(selection, out, overwrite=True)
+    assert (out / "selected.trl.jsonl").read_text() == "theirs"
+
+
 @pytest.mark.parametrize("rows", [None, [{"text": f"{n}", "score": n % 2} for n in range(4)]])
 def test_a_trainer_that_is_not_known_or_has_no_rows(rows: Any, tmp_path: Path) -> None:
     selection = make_selection(None if rows is None else read(rows))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from ds2fast.errors import InputError, InputTypeError
+from ds2fast.io.ownership import TRAINER_FILES
 from ds2fast.io.read import read
 from ds2fast.pool import Pool
 from ds2fast.trainers import TRAINERS, TrainerFiles, check_trainer, trainer_files
+from ds2fast.trainers.copies import Copy
 from ds2fast.trainers.files import config_text
 from ds2fast.trainers.layout import layout_of
 
@@ -294,30 +298,21 @@ def test_trl_losses() -> None:
 @pytest.mark.parametrize(
     ("name", "row", "words"),
     [
-        ("trl", SHARED, "conversations (from/value) in 1 row: trl takes messages"),
-        ("trl", SHARED, "human is user, gpt is assistant"),
-        ("trl", ALPACA, "rename instruction to prompt (with an input joined to it)"),
-        ("trl", {"question": "a", "answer": "b"}, "llama-factory and axolotl take them"),
-        ("trl", {**PAIR, "prompt": None, "question": "a"}, "under prompt, or all three"),
-        (
-            "llama-factory",
-            {"chosen": [user("a"), assistant("b")], "rejected": [user("a"), assistant("c")]},
-            "chosen/rejected (each a whole conversation of role/content) in 1 row",
-        ),
+        ("trl", {"question": "a", "answer": None}, "have no turn in which an assistant says"),
+        ("trl", {"conversations": [human("a")]}, "conversations (from/value) in 1 row: trl takes"),
         ("axolotl", {"chosen": "a", "rejected": "b"}, "only with the question"),
-        (
-            "llama-factory",
-            {"prompt": [user("a")], "completion": [assistant("b")]},
-            "prompt + completion (lists of messages of role/content)",
-        ),
+        ("llama-factory", {"chosen": "a", "rejected": "b"}, "strings after a prompt"),
+        ("trl", {"question": "a", "chosen": "b", "rejected": None}, "no two different answers"),
     ],
 )
-def test_a_form_that_is_not_taken_is_refused_before_work(name: str, row: Any, words: str) -> None:
+def test_rows_without_turns_to_copy_are_refused_before_work(
+    name: str, row: Any, words: str
+) -> None:
     with pytest.raises(InputError, match=f"^trainers: expected rows that {name} takes, got") as met:
         check_trainer(name, pool_of(row))
     assert words in str(met.value)
     files = made(name, row)
-    assert files.files == {}
+    assert (files.files, files.copy) == ({}, None)
     (note,) = files.notes
     assert "no files are written" in note
     assert words in note
@@ -330,16 +325,211 @@ def test_rows_of_no_known_form_are_refused() -> None:
 
 
 def test_rows_of_another_form_are_counted() -> None:
-    rows = [ALPACA, CHAT, CHAT, {"text": "x"}]
+    rows = [CHAT, CHAT, {"text": "x"}, PAIR]
     notes = losses("axolotl", *rows)
     assert [note.split(",")[0] for note in notes] == [
-        "1 of 4 rows (first: row 0) hold instruction + output",
-        "1 of 4 rows (first: row 3) hold text",
+        "1 of 4 rows (first: row 2) hold text",
+        "1 of 4 rows (first: row 3) hold chosen/rejected (each a string) after prompt (a string)",
     ]
+    assert made("axolotl", *rows).copy is None
     assert settings("axolotl", *rows)["field_messages"] == "messages"
-    # TRL does not take most of these rows: the config is for those that it takes.
-    assert settings("trl", SHARED, SHARED, CHAT)["columns"] == ["messages"]
-    check_trainer("trl", pool_of(SHARED, SHARED, CHAT))
+
+
+def copied(name: str, *rows: Any) -> list[dict[str, Any]]:
+    """The rows of the copy; there is one, and the trainer's check lets the rows pass."""
+    pool = pool_of(*rows)
+    check_trainer(name, pool)
+    copy = trainer_files(name, pool, range(len(rows))).copy
+    assert copy is not None
+    assert copy.name("selected") == f"selected.{name}.jsonl"
+    file = io.BytesIO()
+    copy.write(file, pool, np.arange(len(rows)))
+    return [json.loads(line) for line in file.getvalue().splitlines()]
+
+
+def turn(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
+
+
+ADDED = {"type": "function", "function": {"name": "add", "arguments": {"a": 1}}}
+SHARED_CALLS = {
+    "conversations": [
+        human("1 and 2?"),
+        {"from": "function_call", "value": '{"name": "add", "arguments": {"a": 1}}'},
+        {"from": "observation", "value": "3"},
+        gpt("It is 3"),
+    ],
+    "system": "Add",
+    "tools": '[{"name": "add"}]',
+}
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (SHARED, CHAT),
+        (
+            SHARED_CALLS,
+            {
+                "messages": [
+                    turn("system", "Add"),
+                    user("1 and 2?"),
+                    assistant("", tool_calls=[ADDED]),
+                    turn("tool", "3"),
+                    assistant("It is 3"),
+                ],
+                "tools": '[{"name": "add"}]',
+            },
+        ),
+        (ALPACA, {"messages": [user("Add\n1, 2"), assistant("3")]}),
+        (
+            {"instruction": "c", "response": "d", "history": [["a", "b"]], "system": "S"},
+            {
+                "messages": [
+                    turn("system", "S"),
+                    user("a"),
+                    assistant("b"),
+                    user("c"),
+                    assistant("d"),
+                ]
+            },
+        ),
+        ({"question": "Hi", "answer": "Hello"}, CHAT),
+        ({"prompt": [human("Hi")], "completion": [gpt("Hello")]}, CHAT),
+        (
+            {"question": "a", "chosen": "b", "rejected": "c", "system": "S"},
+            {
+                "prompt": [turn("system", "S"), user("a")],
+                "chosen": [assistant("b")],
+                "rejected": [assistant("c")],
+            },
+        ),
+        (
+            {"conversations": [human("a")], "chosen": gpt("b"), "rejected": gpt("c")},
+            {"prompt": [user("a")], "chosen": [assistant("b")], "rejected": [assistant("c")]},
+        ),
+        (
+            {
+                "chosen": [human("a"), gpt("b"), human("c"), gpt("d")],
+                "rejected": [human("a"), gpt("b"), human("c"), gpt("e")],
+            },
+            {
+                "prompt": [user("a"), assistant("b"), user("c")],
+                "chosen": [assistant("d")],
+                "rejected": [assistant("e")],
+            },
+        ),
+    ],
+)
+def test_rows_that_trl_does_not_take_are_copied(row: Any, expected: dict[str, Any]) -> None:
+    assert copied("trl", row, row) == [expected, expected]
+    columns = list(expected)
+    config = settings("trl", row)
+    assert (config["path"], config["data_files"]) == ("json", "selected.trl.jsonl")
+    assert config["columns"] == columns
+    # The copy needs no copy.
+    assert made("trl", expected).copy is None
+    assert made("trl", expected).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (
+            {"role": "assistant", "content": None, "tool_calls": [{**CALL, "id": "7"}]},
+            assistant("", tool_calls=[{"id": "7", **ADDED}]),
+        ),
+        (
+            assistant("So", function_call={"name": "add", "arguments": {"a": 1}}),
+            assistant("So", tool_calls=[ADDED]),
+        ),
+        ({"from": "function_call", "value": "add 1"}, assistant("add 1")),
+        (
+            {"from": "function_call", "value": '[{"name": "add", "arguments": "{\\"a\\": 1}"}]'},
+            assistant("", tool_calls=[ADDED]),
+        ),
+        ({"from": "bing", "value": "x"}, assistant("x")),
+        ({"from": "function_response", "value": "x"}, turn("tool", "x")),
+        (
+            {"role": "tool", "content": "x", "tool_call_id": "7", "name": "add", "weight": 0},
+            {"role": "tool", "content": "x", "name": "add", "tool_call_id": "7"},
+        ),
+        (user([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]), user("a\nb")),
+    ],
+)
+def test_messages_of_a_copy(message: Any, expected: dict[str, Any]) -> None:
+    row = {"prompt": [human("Hi"), message], "completion": [gpt("Hello")]}
+    (written,) = copied("trl", row)
+    assert written["messages"] == [user("Hi"), expected, assistant("Hello")]
+
+
+def test_what_a_copy_cannot_hold_is_counted() -> None:
+    broken = {"function": {"name": "add", "arguments": "{a"}}
+    rows = [
+        SHARED,
+        {"text": "x"},
+        ALPACA,
+        PAIR,
+        {"conversations": [human("Hi")]},
+        {"conversations": [human("Hi"), {"from": "gpt", "tool_calls": [broken]}]},
+        {"conversations": [human("Hi"), {"from": "gpt", "value": [{"type": "image"}, "x"]}]},
+        {**SHARED, "tools": "none"},
+        {"conversations": [human("Hi"), {"from": "narrator", "value": "x"}, gpt("y")]},
+    ]
+    header, *notes = losses("trl", *rows)
+    assert header == (
+        "selected.trl.jsonl holds a copy of 3 of 9 rows as messages (role/content), which the "
+        "config names; the rows came as conversations (from/value) in 6 rows, text in 1 row, "
+        "instruction + output in 1 row, chosen/rejected (each a string) after prompt (a string) "
+        "in 1 row"
+    )
+    so = "so a copy for trl cannot hold them"
+    assert notes == [
+        f"1 of 9 rows (first: row 1) hold no turns, {so}",
+        "1 of 9 rows (first: row 3) hold chosen/rejected (each a string) after prompt (a string), "
+        f"not messages as most do, {so}",
+        f"1 of 9 rows (first: row 4) have no turn in which an assistant says anything, {so}",
+        "1 of 9 rows (first: row 5) call a tool without a name, or with arguments that are no "
+        f"JSON object, {so}",
+        f"1 of 9 rows (first: row 6) have parts of a message that hold no text, {so}",
+        f"1 of 9 rows (first: row 7) have tools that are no list of JSON, {so}",
+        "1 of 9 rows (first: row 8) have turns of narrator, which the chat template may not know",
+    ]
+    assert len(copied("trl", *rows)) == 3
+
+
+def test_a_copy_is_made_only_where_it_holds_more_rows() -> None:
+    for name in TRAINERS:
+        assert len(copied(name, ALPACA, CHAT, SHARED)) == 3
+        assert made(name, {"text": "x"}, {"text": "y"}, SHARED).copy is None
+    # Of these three the copy could hold one, as many as TRL takes as they are.
+    empty = {"question": "a", "answer": None}
+    assert made("trl", empty, empty, CHAT).copy is None
+    assert made("trl", SHARED, CHAT, PAIR).copy is not None
+
+
+def test_copies_for_the_other_trainers() -> None:
+    listed = {"prompt": [user("Hi")], "completion": [assistant("Hello")]}
+    assert copied("axolotl", listed) == copied("llama-factory", listed) == [CHAT]
+    assert entry(listed)["file_name"] == "selected.llama-factory.jsonl"
+    whole = {"chosen": [user("a"), assistant("b")], "rejected": [user("a"), assistant("c")]}
+    assert copied("llama-factory", whole) == [
+        {"messages": [user("a")], "chosen": assistant("b"), "rejected": assistant("c")}
+    ]
+    assert entry(whole)["ranking"]
+    longer = {**whole, "rejected": [*whole["rejected"], user("?"), assistant("d")]}
+    with pytest.raises(InputError, match="an answer of several messages, where one is taken"):
+        check_trainer("llama-factory", pool_of(longer))
+
+
+def test_copies_beside_parquet_and_of_controls_are_lines_whose_names_are_ours() -> None:
+    files = made("trl", ALPACA, file="selected.parquet")
+    assert settings("trl", ALPACA, file="selected.parquet")["data_files"] == "selected.trl.jsonl"
+    assert b"control_random.trl.jsonl, say" in files.files["trl.yaml"]
+    for name in TRAINERS:
+        copy = Copy(name, pairs=False)
+        sets = ("selected", "control_random", "control_longest", "control_top_given")
+        assert {copy.name(of) for of in sets} | {f"{name}.yaml"} <= set(TRAINER_FILES)
 
 
 def test_only_the_selected_rows_are_judged_by_their_numbers_in_the_pool() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ds2fast.io.read import read
@@ -43,6 +44,17 @@ TOOLS = {
         {"role": "assistant", "content": "7"},
     ]
 }
+PROMPTED = {"prompt": [USER], "completion": [ASSISTANT]}
+CALLING = {
+    "conversations": [
+        {"from": "human", "value": "Hi"},
+        {"from": "function_call", "value": '{"name": "add", "arguments": {"a": 1}}'},
+        {"from": "observation", "value": "3"},
+        {"from": "gpt", "value": "Hello"},
+    ],
+    "tools": '[{"type": "function", "function": {"name": "add", "parameters": {}}}]',
+}
+CALLED = "<user>Hi</s><assistant>add</s><tool>3</s><assistant>Hello</s>"
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +78,9 @@ def load(
         made = trainer_files(name, pool, range(len(pool)))
         lines = b"".join(line + b"\n" for line in pool.lines(range(len(pool))))
         (folder / "selected.jsonl").write_bytes(lines)
+        if made.copy is not None:
+            with (folder / made.copy.name("selected")).open("wb") as copy:
+                made.copy.write(copy, pool, np.arange(len(pool)))
         for file, content in made.files.items():
             (folder / file).write_bytes(content)
         folders.append(str(folder))
@@ -92,16 +107,20 @@ def test_llama_factory(python: str, tmp_path: Path) -> None:
         [CHAT, parts],
         [TOOLS],
     ]
-    chat, shared, alpaca, pair, told, text, lists, tools = load(
+    pools += [[PROMPTED, ALPACA], [WHOLE_PAIR]]
+    chat, shared, alpaca, pair, told, text, lists, tools, mixed, whole = load(
         python, "llama-factory", tmp_path, *pools
     )
     # Its template "default" in its own words; of four rows of chat one is left, as was told.
     opened = ["System: S</s>\nHuman: Hi</s>\nAssistant:Hello</s>\n", "Hello</s>\n"]
     assert chat == {"rows": [opened]}
     assert shared == {"rows": [opened]}
-    assert alpaca == {"rows": [["Human: Add\n1, 2</s>\nAssistant:3</s>\n", "3</s>\n"]]}
+    added = ["Human: Add\n1, 2</s>\nAssistant:3</s>\n", "3</s>\n"]
+    # The answers have two names, so the rows are copied as messages.
+    assert alpaca == {"rows": [added, added]}
+    assert mixed == {"rows": [["Human: Hi</s>\nAssistant:Hello</s>\n", "Hello</s>\n"], added]}
     both = [[f"Human: Hi</s>\nAssistant:{one}</s>\n", f"{one}</s>\n"] for one in ("Hello", "No")]
-    assert pair == told == {"rows": [both]}
+    assert pair == told == whole == {"rows": [both]}
     assert text == {"rows": [["Hi</s>", "Hi</s>"]]}
     assert "Expected a string" in lists["error"]
     ((called, learned),) = tools["rows"]
@@ -126,9 +145,13 @@ def test_axolotl(python: str, tmp_path: Path) -> None:
         [PAIR],
         [TOLD_PAIR],
         [WHOLE_PAIR],
+        [{**PAIR, "prompt": None, "question": "Hi"}],
         [TOOLS],
+        [PROMPTED, ALPACA, CALLING],
     ]
-    chat, shared, called, alpaca, text, *pairs, tools = load(python, "axolotl", tmp_path, *pools)
+    chat, shared, called, alpaca, text, *pairs, tools, mixed = load(
+        python, "axolotl", tmp_path, *pools
+    )
     opened = ["<system>S</s><user>Hi</s><assistant>Hello</s>", "Hello</s>"]
     # A row from which nothing is learned is dropped when training begins, as was told.
     assert chat == {"rows": [opened, ["<user>Hi</s>", ""]]}
@@ -146,6 +169,13 @@ def test_axolotl(python: str, tmp_path: Path) -> None:
     ((whole, learned),) = tools["rows"]
     assert "<tool>3</s><tool>4</s><assistant>7</s>" in whole
     assert learned.endswith("7</s>")
+    assert mixed == {
+        "rows": [
+            ["<user>Hi</s><assistant>Hello</s>", "Hello</s>"],
+            ["<user>Add\n1, 2</s><assistant>3</s>", "3</s>"],
+            [CALLED, "add</s>Hello</s>"],
+        ]
+    }
 
 
 def test_trl(python: str, tmp_path: Path) -> None:
@@ -169,3 +199,30 @@ def test_trl(python: str, tmp_path: Path) -> None:
     assert pair == {"rows": [{"prompt_ids": "Hi", **answers}]}
     for outcome in told:
         assert outcome == {"rows": [{"prompt_ids": "<user>Hi</s><assistant>", **answers}]}
+
+
+def test_trl_takes_the_copies(python: str, tmp_path: Path) -> None:
+    other_arguments = json.loads(json.dumps(CALLING))
+    other_arguments["conversations"][1]["value"] = '{"name": "add", "arguments": {"b": "x"}}'
+    asked = {"instruction": "Hi", "output": "Hello"}
+    pools: list[list[dict[str, Any]]] = [
+        [SHARED, {"conversations": [{"from": "human", "value": "Hi"}]}],
+        [ALPACA, {**asked, "history": [["a", "b"]]}],
+        [{"question": "Hi", "answer": "Hello"}],
+        [SHARED, CALLING, other_arguments],
+        [CHAT, SHARED, ALPACA],
+        [{**PAIR, "prompt": None, "question": "Hi"}],
+        [TOLD_PAIR],
+    ]
+    shared, alpaca, question, calling, mixed, *pairs = load(python, "trl", tmp_path, *pools)
+    opened = ["<system>S</s><user>Hi</s><assistant>Hello</s>"] * 2
+    added = ["<user>Add\n1, 2</s><assistant>3</s>"] * 2
+    assert shared == {"rows": [opened]}
+    with_history = "<user>a</s><assistant>b</s><user>Hi</s><assistant>Hello</s>"
+    assert alpaca == {"rows": [added, [with_history] * 2]}
+    assert question == {"rows": [["<user>Hi</s><assistant>Hello</s>"] * 2]}
+    assert calling == {"rows": [opened, [CALLED] * 2, [CALLED] * 2]}
+    assert mixed == {"rows": [opened, opened, added]}
+    answers = {"chosen_ids": "Hello</s>", "rejected_ids": "No</s>"}
+    for pair in pairs:
+        assert pair == {"rows": [{"prompt_ids": "<user>Hi</s><assistant>", **answers}]}

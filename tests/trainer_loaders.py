@@ -24,8 +24,8 @@ os.environ.update(
     HF_HOME=str(Path(sys.argv[2]) / "cache"),
 )
 CHAT = (
-    "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}"
-    "{% if m['tool_calls'] %}{{ m['tool_calls'][0]['function']['name'] }}{% endif %}"
+    "{% for message in messages %}<{{ message['role'] }}>{{ message['content'] }}"
+    "{% if message['tool_calls'] %}{{ message['tool_calls'][0]['function']['name'] }}{% endif %}"
     "</s>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from numbers import Real
 from typing import Any, SupportsIndex, TypeVar
@@ -56,6 +57,14 @@ def as_number(value: float, name: str) -> float:
         return float(value)
     except OverflowError:
         raise InputError(f"{name}: expected a number that a float can hold, got {value}") from None
+
+
+def as_finite(value: float, name: str) -> float:
+    """`value` as a float that is neither infinite nor NaN."""
+    number = as_number(value, name)
+    if not math.isfinite(number):
+        raise InputError(f"{name}: expected a finite number, got {value!r}")
+    return number
 
 
 def check_choice(value: object, name: str, known: tuple[str, ...]) -> None:

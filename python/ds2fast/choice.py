@@ -66,6 +66,7 @@ def choose(
     graph: KnnGraph | None = None,
     vectors: npt.ArrayLike | None = None,
     threads: int | None = None,
+    may_be_none: bool = False,
 ) -> Choice:
     """The first `count` rows of the dual sort that the rules let through.
 
@@ -89,6 +90,8 @@ def choose(
         The rows' vectors, for near-duplicates that the graph cannot settle.
     threads : int, optional
         Threads to use; None is what CPU affinity and cgroup allow.
+    may_be_none : bool
+        Whether rules may leave no row at all.
 
     Returns
     -------
@@ -98,7 +101,7 @@ def choose(
     ------
     InputError
         As `dual_sort`; rules for another number of rows; `max_similarity` without a graph; no row
-        that the rules let through.
+        that the rules let through, unless there may be none.
 
     Examples
     --------
@@ -118,7 +121,7 @@ def choose(
     if graph is not None and rules.max_similarity is not None and graph.num_rows != len(fates):
         raise InputError(f"graph: expected {len(fates)} rows, got {graph.num_rows}")
     open_rows = order[fates[order] == Fate.BELOW]
-    if len(open_rows) == 0:
+    if len(open_rows) == 0 and not may_be_none:
         raise InputError(f"rules: expected some to let a rated row through, got {_words(fates)}")
     walk = walk_down(
         open_rows,
@@ -129,7 +132,7 @@ def choose(
         vectors=vectors,
         threads=threads,
     )
-    if not (walk.steps == Step.SELECTED).any():
+    if not (walk.steps == Step.SELECTED).any() and not may_be_none:
         raise InputError("rules: expected groups to have room for a rated row, got caps of 0")
     _follow(walk, open_rows, asked, fates)
     because, similarity = _causes(walk, open_rows, fates, rules)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2fast.errors import InputError
+from ds2fast.groups import code_labels
 from ds2fast.results import BoolArray, DoubleArray, IntArray, ShortRepr
 
 ENOUGH_FOR_A_MATRIX = 500
@@ -211,7 +212,7 @@ def find_sources(
     """
     levels = np.asarray(given, dtype=np.int64)
     ranking = _of_rows(keys, "keys", len(levels))
-    names, codes = _code_labels(groups, len(levels))
+    names, codes = code_labels(groups, len(levels))
     rated = levels >= 0
     rows, num_rated, selected = (
         np.bincount(part, minlength=len(names))
@@ -342,18 +343,6 @@ def _decided_by_rarity(chosen: IntArray, ranking: DoubleArray, rated: BoolArray)
     tied = ranking[chosen] == last
     candidates = int((ranking[rated] == last).sum())
     return tied if candidates > int(tied.sum()) else np.zeros_like(tied)
-
-
-def _code_labels(
-    groups: Sequence[Any] | npt.NDArray[Any], num_rows: int
-) -> tuple[list[str], IntArray]:
-    labels = groups.tolist() if isinstance(groups, np.ndarray) else list(groups)
-    if len(labels) != num_rows:
-        raise InputError(f"groups: expected one label a row ({num_rows}), got {len(labels)}")
-    known: dict[str, int] = {}
-    words = ("none given" if label is None else str(label) for label in labels)
-    codes = np.fromiter((known.setdefault(word, len(known)) for word in words), np.int64, num_rows)
-    return list(known), codes
 
 
 def _means(codes: IntArray, values: npt.NDArray[Any], num_rated: IntArray) -> list[float | None]:

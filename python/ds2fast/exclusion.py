@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ds2fast.arguments import as_count, as_numbers, as_share
 from ds2fast.errors import InputError
+from ds2fast.io.names import files_named
 from ds2fast.io.read import read
 from ds2fast.ngrams import Runs
 from ds2fast.pool import Pool
@@ -22,6 +23,8 @@ DEFAULT_SIMILARITY = 0.9
 
 NO_FILE = "the evaluation rows"
 """What data from memory is called."""
+
+Found = TypeVar("Found")
 
 _ROWS_AT_ONCE = 4096  # a block of products takes 64 MiB
 
@@ -122,11 +125,46 @@ def exclude_repeats(
         how[because >= 0] = Repeats.NGRAM
     cosines = None
     if least is not None and rows is not None and embed is not None:
-        nearest, cosines = nearest_rows(rows, np.asarray(embed(evaluation.texts)))
+        others = np.array(embed(evaluation.texts))
+        if others.shape != (expected := (len(evaluation), rows.shape[1])):
+            raise InputError(f"embed: expected vectors of shape {expected}, got {others.shape}")
+        others[evaluation.lengths == 0] = 0.0  # nothing is near to no text
+        nearest, cosines = nearest_rows(rows, others)
         is_near = (cosines >= np.float32(least)) & (how == Repeats.NOT)
         because[is_near] = nearest[is_near]
         how[is_near] = Repeats.SIMILARITY
     return Exclusion(because >= 0, because, how, _name_of(evaluation), len(evaluation), cosines)
+
+
+def check_excluding(exclude: Any, data: Any = None) -> None:
+    """Refuse, before any file is read, files that cannot be and the very rows to select from."""
+    if exclude is data:
+        raise InputError("exclude: expected other rows than those of data, got the same")
+    if not isinstance(exclude, Pool):
+        _read_as_exclude(files_named, exclude)
+
+
+def read_excluding(exclude: Any) -> Pool:
+    """Rows that must not be repeated; the errors are those of `read`."""
+    if isinstance(exclude, Pool):
+        return exclude
+    return _read_as_exclude(lambda data: read(data, scores=None), exclude)
+
+
+def refuse_same_rows(pool: Pool, excluding: Pool) -> None:
+    """Refuse to exclude the very rows that are to be selected from: next to none would be left."""
+    hashes = {file.sha256 for file in pool.files}
+    if excluding is pool or (hashes and hashes == {file.sha256 for file in excluding.files}):
+        raise InputError("exclude: expected other rows than those of data, got the same")
+
+
+def _read_as_exclude(step: Callable[[Any], Found], exclude: Any) -> Found:
+    """What `step` makes of the argument, which its errors name."""
+    try:
+        return step(exclude)
+    except InputError as error:  # one of files too
+        words = str(error).removeprefix("data: ")
+        raise type(error)(f"exclude: {words}") from error
 
 
 def nearest_rows(

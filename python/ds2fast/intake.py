@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,9 +12,11 @@ from ds2fast.checks import UNRATED, check_estimate, check_graph
 from ds2fast.clock import Clock
 from ds2fast.embedding import encoder_info
 from ds2fast.embedding.encode import check_model
-from ds2fast.errors import InputError, InputFileError, InputTypeError
+from ds2fast.errors import InputError, InputTypeError
+from ds2fast.exclusion import check_excluding, read_excluding, refuse_same_rows
 from ds2fast.given import Given
 from ds2fast.graph import KnnGraph
+from ds2fast.groups import label_words
 from ds2fast.io.names import files_named
 from ds2fast.io.read import read
 from ds2fast.knn import as_embedding_rows
@@ -23,9 +24,6 @@ from ds2fast.pool import Pool
 from ds2fast.ratings import DEFAULT_SCORES, Scale, is_names, read_ratings
 from ds2fast.results import Curation, IntArray, RowArray, TransitionEstimate
 from ds2fast.settings import Settings
-
-NO_GROUP = "none given"
-"""The label of rows that have none."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +61,8 @@ def read_intake(
         files_named(data)  # before the encoder, which may have to be downloaded
     if exclude is not None and data is None:
         raise InputError("exclude: expected beside data, whose texts it is compared with, got none")
+    if exclude is not None:
+        check_excluding(exclude, data)
     if text is not None and (data is None or isinstance(data, Pool)):
         raise InputError(
             "text: expected rows or a file beside it, got none (read() takes text= too)"
@@ -79,6 +79,8 @@ def read_intake(
         further = None if seen.repeats is None else _without_textless(pool, seen.repeats)
         rows = None if embeddings is None else as_embedding_rows(embeddings)
         excluding = None if exclude is None else read_excluding(exclude)
+        if pool is not None and excluding is not None:
+            refuse_same_rows(pool, excluding)
     if isinstance(data, Pool):
         clock.timings["read"] += data.read_seconds
     if pool is None and rows is None and graph is None:
@@ -117,40 +119,14 @@ def read_groups(groups: Any, pool: Pool | None, num_rows: int) -> tuple[str, ...
     InputError, InputTypeError
         A field without rows, or that none has; labels of another number than rows, or no labels.
     """
-    labels: Sequence[Any]
-    if isinstance(groups, str):
-        if pool is None:
-            raise InputError(f"groups: expected labels beside arrays, got the field {groups!r}")
-        try:
-            labels = pool.column(groups)
-        except InputError as error:
-            raise InputError(f"groups: {str(error).removeprefix('column: ')}") from None
-    else:
-        labels = _as_labels(groups)
-    if len(labels) != num_rows:
-        raise InputError(f"groups: expected one label a row ({num_rows}), got {len(labels)}")
-    return tuple(NO_GROUP if label is None else str(label) for label in labels)
-
-
-def _as_labels(groups: Any) -> Sequence[Any]:
-    array = groups.tolist() if hasattr(groups, "tolist") else groups
-    if not isinstance(array, Sequence) or isinstance(array, bytes):
-        raise InputTypeError(
-            f"groups: expected a field name or a label a row, got {type(groups).__name__}"
-        )
-    return array
-
-
-def read_excluding(exclude: Any) -> Pool:
-    """Rows that must not be repeated; the errors are those of `read`."""
-    if isinstance(exclude, Pool):
-        return exclude
+    if not isinstance(groups, str):
+        return label_words(groups, num_rows)
+    if pool is None:
+        raise InputError(f"groups: expected labels beside arrays, got the field {groups!r}")
     try:
-        return read(exclude, scores=None)
-    except InputFileError as error:
-        raise InputFileError(f"exclude: {error}") from error
+        return label_words(pool.column(groups), num_rows)
     except InputError as error:
-        raise InputError(f"exclude: {error}") from error
+        raise InputError(f"groups: {str(error).removeprefix('column: ')}") from None
 
 
 def _find_encoder(settings: Settings) -> dict[str, Any]:

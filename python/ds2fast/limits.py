@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from numbers import Integral
 from typing import Any
 
-from ds2fast.arguments import as_count, as_number, as_share
-from ds2fast.errors import InputError, InputTypeError
-from ds2fast.io.source import check_file
+from ds2fast.arguments import as_count, as_finite, as_share
+from ds2fast.errors import InputError
+from ds2fast.exclusion import DEFAULT_NGRAM, DEFAULT_SIMILARITY, check_excluding
+from ds2fast.groups import Caps, Shares, check_caps, check_shares
 from ds2fast.results import ShortRepr
 
-GroupShares = Mapping[str, float] | None
-GroupCaps = float | Mapping[str, float] | None
-
-DEFAULT_NGRAM = 13
-DEFAULT_EXCLUDE_SIMILARITY = 0.9
+GroupShares = Shares | None
+GroupCaps = Caps | None
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,7 +43,7 @@ class Limits(ShortRepr):
     min_score: float | None = None
     max_rarity: float | None = None
     exclude_ngram: int | None = DEFAULT_NGRAM
-    exclude_similarity: float | None = DEFAULT_EXCLUDE_SIMILARITY
+    exclude_similarity: float | None = DEFAULT_SIMILARITY
 
     def record(self) -> dict[str, Any]:
         """The arguments as JSON can hold them."""
@@ -65,14 +60,14 @@ def check_limits(
     min_score: float | None = None,
     max_rarity: float | None = None,
     exclude_ngram: int | None = DEFAULT_NGRAM,
-    exclude_similarity: float | None = DEFAULT_EXCLUDE_SIMILARITY,
+    exclude_similarity: float | None = DEFAULT_SIMILARITY,
 ) -> Limits:
     """The arguments as they can be used; each is named where it cannot be.
 
     Raises
     ------
     InputError, InputTypeError
-        Shares that are none, or sum to more than 1; caps below 1; shares or caps without groups;
+        Shares that are none, or sum to more than 1; caps that are none; either without groups;
         nothing to tell repeats by.
 
     Examples
@@ -89,10 +84,10 @@ def check_limits(
             "repeats a row of exclude=, got None for both"
         )
     return Limits(
-        _check_shares(group_shares),
-        _check_caps(group_caps),
+        None if group_shares is None else check_shares(group_shares),
+        None if group_caps is None else check_caps(group_caps),
         None if max_similarity is None else as_share(max_similarity, "max_similarity"),
-        None if min_score is None else as_number(min_score, "min_score"),
+        None if min_score is None else as_finite(min_score, "min_score"),
         None if max_rarity is None else as_share(max_rarity, "max_rarity"),
         None if exclude_ngram is None else as_count(exclude_ngram, "exclude_ngram"),
         None if exclude_similarity is None else as_share(exclude_similarity, "exclude_similarity"),
@@ -102,44 +97,5 @@ def check_limits(
 def check_rules(*, groups: Any = None, exclude: Any = None, **limits: Any) -> None:
     """Raise what `select` would raise of its rules before it reads any data."""
     check_limits(has_groups=groups is not None, has_exclude=exclude is not None, **limits)
-    if isinstance(exclude, str | os.PathLike):
-        check_file(exclude)
-
-
-def _check_shares(shares: GroupShares) -> GroupShares:
-    if shares is None:
-        return None
-    if not isinstance(shares, Mapping) or not shares:
-        raise InputTypeError(
-            f"group_shares: expected a mapping of groups to shares, got {shares!r}"
-        )
-    found = {str(name): _share_of(name, share) for name, share in shares.items()}
-    if sum(found.values()) > 1.0 + 1e-9:
-        raise InputError(
-            f"group_shares: expected shares that sum to 1 at most, got {sum(found.values()):g}"
-        )
-    return found
-
-
-def _share_of(name: str, share: float) -> float:
-    number = as_number(share, f"group_shares[{name!r}]")
-    if not 0.0 <= number <= 1.0:
-        raise InputError(f"group_shares[{name!r}]: expected 0 to 1, got {share!r}")
-    return number
-
-
-def _check_caps(caps: GroupCaps) -> GroupCaps:
-    if caps is None:
-        return None
-    if isinstance(caps, Mapping):
-        if not caps:
-            raise InputError("group_caps: expected a cap for one group at least, got none")
-        return {str(name): _cap(cap, f"group_caps[{name!r}]") for name, cap in caps.items()}
-    return _cap(caps, "group_caps")
-
-
-def _cap(cap: float, name: str) -> float:
-    """Whole numbers are rows, others shares: 1 is one row, 1.0 all rows."""
-    if isinstance(cap, Integral) and not isinstance(cap, bool):
-        return as_count(int(cap), name, minimum=0)
-    return as_share(cap, name)
+    if exclude is not None:
+        check_excluding(exclude)

@@ -30,6 +30,7 @@ from ds2fast.results import (
     Verdict,
 )
 from ds2fast.selection import dual_sort
+from ds2fast.settings import check_amount, resolve_amount
 
 if TYPE_CHECKING:
     import datasets
@@ -258,32 +259,35 @@ class Selection(FrozenArrays):
 
         Raises
         ------
-        InputError
-            n beyond the rated rows.
+        InputError, InputTypeError
+            n below 1 or beyond the rated rows.
         """
         from ds2fast.ranking import rank_again
 
-        count = int((self.given_scores >= 0).sum()) if n is None else n
+        count = num_rated = int((self.given_scores >= 0).sum())
+        if n is not None:
+            check_amount(n, None)
+            count = resolve_amount(n, None, num_rated)
         rules, choice = rank_again(self, self.keys, count)
         return replace(
             self,
             indices=choice.indices,
             rules=rules,
             choice=choice,
-            settings={**self.settings, "n": len(choice.indices)},
+            settings={**self.settings, "n": count},
         )
 
     def ranked_as_given(self) -> IntArray:
         """As many rows ranked by the scores as given: what curation changed is seen against it.
 
-        The same limits hold, so there may be fewer.
+        The same limits hold, so there may be fewer, or none.
         """
         keys = self.given_scores.astype(np.float64) if self.given_keys is None else self.given_keys
         if self.rules.is_empty:
             return dual_sort(keys, self.long_tail, len(self))
         from ds2fast.ranking import rank_again
 
-        return rank_again(self, keys, len(self))[1].indices
+        return rank_again(self, keys, len(self), may_be_none=True)[1].indices
 
     def rows(self) -> list[dict[str, Any]]:
         """The selected rows as dicts, best first; a bare string becomes `{"text": ...}`.

@@ -15,18 +15,13 @@ from ds2fast.embedding import DEFAULT_MODEL, PrecisionGate
 from ds2fast.embedding.cache import CacheDir
 from ds2fast.embedding.engine import LongText, Precision
 from ds2fast.evidence import doubts_of_pool, doubts_of_voters, warn_of
+from ds2fast.exclusion import DEFAULT_NGRAM, DEFAULT_SIMILARITY
 from ds2fast.graph import KnnGraph
 from ds2fast.intake import check_given_stages, read_intake
-from ds2fast.limits import (
-    DEFAULT_EXCLUDE_SIMILARITY,
-    DEFAULT_NGRAM,
-    GroupCaps,
-    GroupShares,
-    check_limits,
-)
+from ds2fast.limits import GroupCaps, GroupShares, check_limits
 from ds2fast.outcome import Diagnosis, Selection
 from ds2fast.progress import Progress, Reporter
-from ds2fast.ranking import group_of, rank
+from ds2fast.ranking import rank, refuse_impossible
 from ds2fast.ratings import DEFAULT_SCORES
 from ds2fast.results import Curation, TransitionEstimate
 from ds2fast.settings import (
@@ -76,7 +71,7 @@ def select(
     max_rarity: float | None = None,
     exclude: Any = None,
     exclude_ngram: int | None = DEFAULT_NGRAM,
-    exclude_similarity: float | None = DEFAULT_EXCLUDE_SIMILARITY,
+    exclude_similarity: float | None = DEFAULT_SIMILARITY,
     seed: int = 0,
     threads: int | None = None,
     cache_dir: CacheDir = None,
@@ -236,7 +231,7 @@ def select(
         given = intake.given
         check_unrated(settings.max_unrated, given.num_rated, len(given))
         count = resolve_amount(n, fraction, given.num_rated)
-        group = group_of(limits, given, intake.groups, count)
+        refuse_impossible(limits, intake, count)
         check_given_stages(transition, curation, given)
         stages = Stages(intake, settings, clock, reporter)
         transition_given, curation_given = transition is not None, curation is not None
@@ -255,7 +250,6 @@ def select(
             curation,
             count=count,
             limits=limits,
-            group=group,
             exclusion=stages.exclusion(limits, vectors),
             positions=stages.positions(vectors),
             record=stages.record(

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MOST_NAMED = 3
 """Neighbours that are named as the cause of a correction."""
 
+MOST_LETTERS = 80
+"""Letters of a group's label that are shown."""
+
 FATE_NAMES = tuple(fate.name.lower() for fate in Fate)
 """Fates in words, as columns and manifests hold them."""
 
@@ -225,7 +228,13 @@ def _group_full(selection: Selection, rows: IntArray) -> list[str]:
     group = selection.rules.group
     if group is None:
         return ["left out: its group is full"] * len(rows)
-    return [f"left out: its group {group.names[code]!r} is full" for code in group.codes[rows]]
+    # One string a group, whatever the number of rows: a label may be long.
+    words = [f"left out: its group {_short(name)!r} is full" for name in group.names]
+    return [words[code] for code in group.codes[rows].tolist()]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 1]}…"
 
 
 def _duplicate(selection: Selection, rows: IntArray) -> list[str]:

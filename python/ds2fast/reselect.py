@@ -8,11 +8,12 @@ from typing import Any, Final
 
 from ds2fast.clock import Clock
 from ds2fast.errors import InputError
-from ds2fast.intake import Intake, check_given_graph, read_excluding, read_groups
+from ds2fast.exclusion import check_excluding, read_excluding, refuse_same_rows
+from ds2fast.intake import Intake, check_given_graph, read_groups
 from ds2fast.limits import GroupCaps, GroupShares, check_limits
 from ds2fast.outcome import Selection
 from ds2fast.progress import Progress, Reporter
-from ds2fast.ranking import group_of, rank
+from ds2fast.ranking import rank, refuse_impossible
 from ds2fast.run.finished import FinishedRun
 from ds2fast.settings import Settings, check_amount, check_settings, resolve_amount
 from ds2fast.stages import Stages
@@ -25,6 +26,9 @@ class Keep(Enum):
 
 
 KEEP: Final = Keep.AS_IT_WAS
+
+_OF_THE_FIRST_RUN = ("embeddings_given", "graph_given", "edges", "max_unrated")
+"""Settings that nothing asked for here can change."""
 
 
 def reselect(
@@ -68,8 +72,9 @@ def reselect(
     method, min_confidence, trust, seed, threads, progress
         As in `select`.
     groups, group_shares, group_caps, max_similarity, min_score, max_rarity
-        As in `select`. Rows are compared by the graph alone, since there are no vectors: what that
-        leaves open is said in `.choice.notes`.
+        As in `select`. Shares and caps by name go where other groups are given. Rows are compared
+        by the graph alone, since there are no vectors: what that leaves open is said in
+        `.choice.notes`.
     exclude, exclude_ngram, exclude_similarity
         As in `select`; what is excluded now is told by its words alone.
 
@@ -111,12 +116,11 @@ def reselect(
         "exclude_ngram": exclude_ngram,
         "exclude_similarity": exclude_similarity,
     }
-    before = dict(run.settings["limits"]) if keep_rules else {}
-    if groups is None:  # the shares and caps of the run have nothing to hold for
-        before = {name: limit for name, limit in before.items() if not name.startswith("group_")}
+    before = _limits_before(run, groups) if keep_rules else {}
     kept_groups = run.groups if keep_rules and groups is KEEP else None
     kept_exclusion = run.excluded if keep_rules and exclude is KEEP else None
     groups, exclude = (None if rule is KEEP else rule for rule in (groups, exclude))
+    _check_exclude(exclude, limits_given)
     limits = check_limits(
         has_groups=kept_groups is not None or groups is not None,
         has_exclude=exclude is not None,
@@ -124,10 +128,10 @@ def reselect(
     )
     clock = Clock()
     with Reporter(progress) as reporter:
-        intake = _intake(run, settings, clock, groups or kept_groups, exclude)
+        intake = _intake(run, settings, clock, kept_groups if groups is None else groups, exclude)
         asked = run.settings["n"] if n is None and fraction is None else n
         count = resolve_amount(asked, fraction, intake.given.num_rated)
-        group = group_of(limits, run.given, intake.groups, count)
+        refuse_impossible(limits, intake, count)
         stages = Stages(intake, settings, clock, reporter)
         transition = stages.estimate(run.graph)
         curation = stages.curate(run.graph, transition)
@@ -139,7 +143,6 @@ def reselect(
             curation,
             count=count,
             limits=limits,
-            group=group,
             exclusion=kept_exclusion or stages.exclusion(limits, None),
             positions=run.positions,
             record={
@@ -151,10 +154,32 @@ def reselect(
                     groups=run.settings["groups"] if kept_groups else groups,
                     limits=limits,
                 ),
-                **{name: run.settings[name] for name in ("embeddings_given", "graph_given")},
+                **{name: run.settings[name] for name in _OF_THE_FIRST_RUN},
                 "from": os.fspath(run.directory.absolute()),
             },
         )
+
+
+def _limits_before(run: FinishedRun, groups: Any) -> dict[str, Any]:
+    """The run's limits, without those that name groups which other groups take the place of."""
+    before = dict(run.settings["limits"])
+    if groups is KEEP:
+        return before
+    return {
+        name: limit
+        for name, limit in before.items()
+        if not (name.startswith("group_") and (groups is None or isinstance(limit, dict)))
+    }
+
+
+def _check_exclude(exclude: Any, limits: dict[str, Any]) -> None:
+    """What tells repeats has no effect on those that the run found."""
+    if exclude is not None:
+        check_excluding(exclude)
+        return
+    for name in ("exclude_ngram", "exclude_similarity"):
+        if limits[name] is not KEEP:
+            raise InputError(f"{name}: expected beside exclude=, got none of these")
 
 
 def _settings(
@@ -187,6 +212,9 @@ def _intake(
     check_given_graph(run.graph, len(run.given), settings.k)
     with clock.stage("read"):
         pool = run.pool()
+        excluding = None if exclude is None else read_excluding(exclude)
+        if excluding is not None:
+            refuse_same_rows(pool, excluding)
         return Intake(
             run.given,
             pool,
@@ -195,5 +223,5 @@ def _intake(
             run.encoder,
             run.settings["scores_given"],
             None if groups is None else read_groups(groups, pool, len(pool)),
-            None if exclude is None else read_excluding(exclude),
+            excluding,
         )

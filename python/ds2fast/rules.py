@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-import numpy as np
-
-from ds2fast.arguments import as_number, as_share
-from ds2fast.errors import InputError
+from ds2fast.arguments import as_finite, as_share
 from ds2fast.exclusion import Exclusion
 from ds2fast.groups import GroupRule
 from ds2fast.results import ShortRepr
@@ -73,10 +70,7 @@ class Rules(ShortRepr):
             if (share := getattr(self, name)) is not None:
                 object.__setattr__(self, name, as_share(share, name))
         if self.min_score is not None:
-            score = as_number(self.min_score, "min_score")
-            if not np.isfinite(score):
-                raise InputError(f"min_score: expected a finite number, got {self.min_score!r}")
-            object.__setattr__(self, "min_score", score)
+            object.__setattr__(self, "min_score", as_finite(self.min_score, "min_score"))
 
     @property
     def is_empty(self) -> bool:

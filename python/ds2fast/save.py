@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ds2fast.outcome import Selection
     from ds2fast.pool import Pool
+    from ds2fast.trainers import TrainerFiles
 
 REPORT = "report.html"
 
@@ -122,7 +123,7 @@ def _row_parts(
         name: {"file": files.name(f"control_{name}"), **means_record(selection, indices)}
         for name, indices in compared.items()
     }
-    made = _trainer_part(trainers, pool, selection.indices, files.name("selected"))
+    made = _trainer_part(trainers, pool, sets, files.name("selected"))
     return [_Part(writers, {"controls": told}), made]
 
 
@@ -138,18 +139,28 @@ def _check_trainers(trainers: Sequence[str], pool: Pool) -> None:
             check_trainer(name, pool)
 
 
-def _trainer_part(trainers: Sequence[str], pool: Pool, indices: IntArray, file: str) -> _Part:
-    """What the trainers need beside the rows."""
+def _trainer_part(
+    trainers: Sequence[str], pool: Pool, sets: Mapping[str, IntArray], file: str
+) -> _Part:
+    """What the trainers need beside the rows: also copies of them, the controls' too."""
     files: dict[str, Callable[[BinaryIO], object]] = {}
     told: dict[str, Any] = {}
     if trainers:
         from ds2fast.trainers import trainer_files
 
         for name in dict.fromkeys(trainers):
-            made = trainer_files(name, pool, indices, file=file)
+            made = trainer_files(name, pool, sets["selected"], file=file)
+            copied = {} if made.copy is None else {made.copy.name(of): of for of in sets}
+            for copy, of in copied.items():
+                files[copy] = partial(_write_copy, made, pool, sets[of])
             files |= {of: partial(_write_bytes, content) for of, content in made.files.items()}
-            told[name] = {"files": list(made.files), "notes": made.notes}
+            told[name] = {"files": [*copied, *made.files], "notes": made.notes}
     return _Part(files, {"trainers": told})
+
+
+def _write_copy(made: TrainerFiles, pool: Pool, indices: IntArray, file: BinaryIO) -> None:
+    if made.copy is not None:
+        made.copy.write(file, pool, indices)
 
 
 def _result_part(selection: Selection, *, report: bool) -> _Part:

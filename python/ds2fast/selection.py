@@ -69,8 +69,8 @@ def dual_sort(
         return _core.dual_sort(first, second, count)
     if count == 0:  # no row is rated, or there is none
         return np.zeros(0, dtype=np.int64)
-    group = group_rule(groups, first >= 0, count)
     order = _core.dual_sort(first, second, num_rated)
+    group = group_rule(groups, first >= 0, count, order=order)
     walk = walk_down(order, count, group=group)
     return np.asarray(order[walk.steps == Step.SELECTED])
 

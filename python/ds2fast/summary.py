@@ -153,10 +153,10 @@ def _describe_rules(selection: Selection) -> list[str]:
 def _describe_change(selection: Selection) -> str:
     as_given = selection.ranked_as_given()
     scores = selection.given_scores
-    return (
-        f"mean score as given: {scores[selection.indices].mean():.2f}, of the best by given scores "
-        f"{scores[as_given].mean():.2f}"
-    )
+    words = f"mean score as given: {scores[selection.indices].mean():.2f}, of the best by given"
+    if len(as_given) == 0:
+        return f"{words} scores none: the rules let none of them through"
+    return f"{words} scores {scores[as_given].mean():.2f}"
 
 
 def describe_cut(selection: Selection) -> str:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ds2fast_cli import options as given
 from ds2fast_cli.interrupt import interruptible
+
+if TYPE_CHECKING:
+    from ds2fast.run.finished import FinishedRun
+
+PAGE = "report.html"
 
 
 @click.command(short_help="Make the page that shows what a finished run selected, and why.")
@@ -26,17 +33,34 @@ def report(
     The texts are read again from the input, which must not have changed.
     """
     with interruptible():
-        from ds2fast.errors import OutputError
+        from ds2fast.io.atomic import atomic_file
+        from ds2fast.report import report_html
         from ds2fast.report.extra import check_extra
         from ds2fast.reselect import reselect
+        from ds2fast.run.finished import FinishedRun
+        from ds2fast.run.restore import restored
         from ds2fast_cli.jobs import weak_evidence_told_once
 
-        page = directory / "report.html" if output is None else output
+        page = directory / PAGE if output is None else output
         check_extra()
-        if page.exists() and not overwrite:
-            raise OutputError(f"{page} is there already; --overwrite replaces it")
+        run = FinishedRun.open(directory)
+        _check_place(page, run, overwrite=overwrite)
         with weak_evidence_told_once():
-            selection = reselect(directory, progress=False if quiet else None)
-        selection.report(page, title=title)
+            selection = restored(run, reselect(directory, progress=False if quiet else None))
+        made = report_html(selection, title=title, manifest=run.manifest)
+        with atomic_file(page) as file:
+            file.write(made)
         if not quiet:
             click.echo(f"wrote {page}", err=True)
+
+
+def _check_place(page: Path, run: FinishedRun, *, overwrite: bool) -> None:
+    """Refuse a place where the page cannot go, or would replace what it is made from."""
+    from ds2fast.errors import OutputError
+    from ds2fast.io.place import check_place
+
+    results = {*run.manifest["files"], "manifest.json"} - {PAGE}
+    rows = [file["path"] for file in run.manifest["input"].get("files") or []]
+    check_place(page, source=[*(run.directory / name for name in results), *rows])
+    if os.path.lexists(page) and not overwrite:
+        raise OutputError(f"{page} is there already; --overwrite replaces it")

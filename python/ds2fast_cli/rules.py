@@ -21,6 +21,7 @@ def _parse_shares(
         if not found:
             raise click.BadParameter(f"expected NAME=SHARE, got {value!r}")
         shares[name] = float(_number(share, value))
+    _refuse_twice(list(shares), len(values))
     return shares
 
 
@@ -35,7 +36,14 @@ def _parse_caps(
         return _number(values[0], values[0])
     if not all(found for _, found, _ in named):
         raise click.BadParameter("expected one cap, or NAME=CAP for each group")
-    return {name: _number(cap, cap) for name, _, cap in named}
+    caps = {name: _number(cap, cap) for name, _, cap in named}
+    _refuse_twice(list(caps), len(values))
+    return caps
+
+
+def _refuse_twice(names: list[str], given: int) -> None:
+    if len(names) < given:
+        raise click.BadParameter("expected each group once, got one of them again")
 
 
 def _number(word: str, shown: str) -> float:

@@ -14,22 +14,23 @@ from ds2fast.io.atomic import TEMPORARY_NAME
 MANIFEST = "manifest.json"
 MADE_BY = "ds2fast"
 
+_SETS = ("selected", *(f"control_{name}" for name in ("random", "longest", "top_given")))
+_TRAINERS = ("llama-factory", "axolotl", "trl")
+
 RESULTS = (
-    "selected.jsonl",
-    "selected.parquet",
+    *(f"{name}.{kind}" for name in _SETS for kind in ("jsonl", "parquet")),
     "scores.parquet",
     "run.npz",
-    *(
-        f"control_{name}.{kind}"
-        for name in ("random", "longest", "top_given")
-        for kind in ("jsonl", "parquet")
-    ),
     MANIFEST,
     "report.html",
 )
 """Names of results: a file of this name beside a manifest of ours is ours."""
 
-TRAINER_FILES = ("dataset_info.json", "llama-factory.yaml", "axolotl.yaml", "trl.yaml")
+TRAINER_FILES = (
+    "dataset_info.json",
+    *(f"{trainer}.yaml" for trainer in _TRAINERS),
+    *(f"{name}.{trainer}.jsonl" for name in _SETS for trainer in _TRAINERS),
+)
 """Names that users give files too: ours only as long as they are what the manifest lists."""
 
 RATINGS = ("rated.jsonl", "rated.manifest.json")

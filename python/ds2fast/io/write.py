@@ -13,6 +13,7 @@ import orjson
 from ds2fast.errors import InputError, InputTypeError
 from ds2fast.io.output import MADE_BY
 from ds2fast.io.rows import check_indices
+from ds2fast.io.unicode import all_storable, storable
 from ds2fast.pool import Pool
 
 
@@ -70,6 +71,8 @@ def _as_arrow(name: str, values: Any) -> Any:
 
     try:
         return pa.array(values)
+    except UnicodeEncodeError:
+        return pa.array([None if value is None else storable(value) for value in values])
     except (pa.ArrowException, TypeError) as error:
         raise InputError(f"columns: cannot write {name!r} as a column: {error}") from error
 
@@ -78,25 +81,34 @@ def write_manifest(file: BinaryIO, manifest: Mapping[str, Any]) -> None:
     """Write a manifest as indented JSON that begins with `"made_by": "ds2fast"`.
 
     Keys keep the order of the mapping, which is the order to read them in. NumPy numbers and
-    arrays, nested mappings, dates and paths are taken; NaN becomes null.
+    arrays, nested mappings, dates and paths are taken; NaN becomes null. What UTF-8 cannot hold of a
+    file's name or of a label is spelt out: neither may cost a finished selection.
 
     Raises
     ------
     InputTypeError
         A value that JSON cannot hold.
     """
-    options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
     entries = {"made_by": MADE_BY, **manifest}
     try:
-        text = orjson.dumps(entries, default=_as_json, option=options)
-    except TypeError as error:
-        raise InputTypeError(f"manifest: expected values that JSON can hold, got {error}") from None
+        text = _as_text(entries)
+    except TypeError:
+        try:
+            text = _as_text(all_storable(entries))
+        except TypeError as error:
+            message = f"manifest: expected values that JSON can hold, got {error}"
+            raise InputTypeError(message) from None
     file.write(text)
+
+
+def _as_text(entries: Mapping[str, Any]) -> bytes:
+    options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
+    return orjson.dumps(entries, default=_as_json, option=options)
 
 
 def _as_json(value: Any) -> Any:
     if isinstance(value, os.PathLike):
-        return os.fspath(value)
+        return storable(os.fspath(value))
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, np.ndarray):

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ds2fast.io.unicode import visible
 from ds2fast.io.write import write_manifest
+from ds2fast.manifest import manifest_of
 from ds2fast.report.extra import check_extra
 from ds2fast.report.facts import SHOWN_SOURCES, Facts, quartiles
 from ds2fast.report.map import draw_map
 from ds2fast.report.samples import rarest_selected, surest_corrections
-from ds2fast.report.texts import in_one_line, visible
+from ds2fast.report.texts import in_one_line
 
 if TYPE_CHECKING:
     from ds2fast.outcome import Selection
@@ -26,7 +28,12 @@ SHOWN_NAME = 80
 _HERE = Path(__file__).parent
 
 
-def report_html(selection: Selection, *, title: str | None = None) -> bytes:
+def report_html(
+    selection: Selection,
+    *,
+    title: str | None = None,
+    manifest: Mapping[str, Any] | None = None,
+) -> bytes:
     """A page that says what was selected and why: one file, below 2 MB, that loads nothing.
 
     All of it can be read without script, which only filters the two lists of rows. Texts of the
@@ -38,6 +45,8 @@ def report_html(selection: Selection, *, title: str | None = None) -> bytes:
         What was selected.
     title : str, optional
         Heading; by default the name of the pool's file.
+    manifest : mapping, optional
+        What to tell of how it was made; by default it is made of the selection.
 
     Returns
     -------
@@ -72,7 +81,7 @@ def report_html(selection: Selection, *, title: str | None = None) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template("page.html.jinja").render(_context(selection, title))
+    page = environment.get_template("page.html.jinja").render(_context(selection, title, manifest))
     return page.encode("utf-8", errors="replace")
 
 
@@ -81,7 +90,9 @@ def _seen(value: object) -> object:
     return visible(value) if type(value) is str else value
 
 
-def _context(selection: Selection, title: str | None) -> dict[str, Any]:
+def _context(
+    selection: Selection, title: str | None, manifest: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """All that the template names."""
     from markupsafe import Markup
 
@@ -104,7 +115,7 @@ def _context(selection: Selection, title: str | None) -> dict[str, Any]:
         "map": draw_map(selection),
         "corrections": surest_corrections(selection),
         "rarest": rarest_selected(selection),
-        "manifest": _manifest(selection),
+        "manifest": _manifest(manifest_of(selection) if manifest is None else manifest),
         **{name: _figure(kinds) for name, kinds in _distributions(facts).items()},
         "pictures": {name: Markup(svg) for name, svg in _pictures(facts).items()},
     }
@@ -200,11 +211,9 @@ def _sources(selection: Selection) -> dict[str, Any]:
     }
 
 
-def _manifest(selection: Selection) -> str:
+def _manifest(whole: Mapping[str, Any]) -> str:
     """How the selection was made, as in `manifest.json`; lists of sources are on the page."""
-    from ds2fast.manifest import manifest_of
-
-    manifest = dict(manifest_of(selection))
+    manifest = dict(whole)
     made = dict(manifest["selection"])
     made["decided"] = {key: value for key, value in made["decided"].items() if key != "sources"}
     manifest["selection"] = made

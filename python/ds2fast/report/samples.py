@@ -29,7 +29,7 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Sample:
-    """A row of the pool with all that the page says of it; rank counts from 1, None: left out."""
+    """A row of the pool with all that the page says of it; rank counts from 0, None: left out."""
 
     row: int
     given: int
@@ -59,7 +59,7 @@ def rarest_selected(selection: Selection, count: int = SHOWN_ROWS) -> list[Sampl
 
 
 def _samples(selection: Selection, rows: IntArray) -> list[Sample]:
-    places = {int(row): place for place, row in enumerate(selection.indices.tolist(), start=1)}
+    places = {int(row): place for place, row in enumerate(selection.indices.tolist())}
     return [_sample(selection, int(row), places.get(int(row))) for row in rows]
 
 

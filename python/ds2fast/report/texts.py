@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
+
+from ds2fast.io.unicode import visible
 
 SHOWN_TEXT = 700
 SHOWN_NEIGHBOUR = 160
 
 _TURN = re.compile(r"^###([\w.-]{1,24}): ?", re.MULTILINE)
-_UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn"}  # controls, formats (also of direction), surrogates
-_JOINERS = {"\u200c", "\u200d"}  # they shape letters and emoji
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,6 @@ def shown(text: str, length: int) -> str:
     """
     cut = text[:length].rstrip() + "…" if len(text) > length else text
     return visible(cut)
-
-
-def visible(text: str) -> str:
-    """The text with a sign in place of each character that nobody sees."""
-    return text if text.isprintable() else "".join(map(_seen, text))
 
 
 def turns_of(text: str, length: int = SHOWN_TEXT) -> list[Turn]:
@@ -63,9 +57,3 @@ def in_one_line(text: str, length: int = SHOWN_NEIGHBOUR) -> str:
     """
     # A text of megabytes is not walked for the sake of its first words.
     return shown(" ".join(text[: 4 * length].split()), length)
-
-
-def _seen(character: str) -> str:
-    if character in "\n\t" or character in _JOINERS:
-        return character
-    return "\ufffd" if unicodedata.category(character) in _UNSEEN else character

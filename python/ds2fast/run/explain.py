@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import textwrap
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ds2fast.arguments import as_count
 from ds2fast.errors import Ds2fastError, InputError
+from ds2fast.io.unicode import visible
 from ds2fast.results import ShortRepr
 from ds2fast.run.finished import FinishedRun
 from ds2fast.run.steps import Findings, Step, fate_of, findings_of, steps_of
@@ -87,9 +87,9 @@ class Explanation(ShortRepr):
         return asdict(self)
 
     def __str__(self) -> str:
-        parts = [f"row {self.row}: {self.reason}"]
+        parts = [f"row {self.row}: {visible(self.reason)}"]
         if self.text is not None:
-            text = _printable(self.text.replace("\r\n", "\n"))
+            text = visible(self.text.replace("\r\n", "\n"))
             parts.append(textwrap.indent(text, "  | ", lambda _line: True))
         parts.append("\n".join(_hang(f"{step.name}: ", step.words) for step in self.steps))
         parts.append(
@@ -195,13 +195,6 @@ def _cut(text: str, length: int) -> str:
     return kept.encode(errors="replace").decode()
 
 
-def _printable(text: str) -> str:
-    """Control characters, which could steer a terminal, become marks."""
-    return "".join(
-        "�" if unicodedata.category(sign) == "Cc" and sign not in "\n\t" else sign for sign in text
-    )
-
-
 def _neighbours(found: Findings, texts: _Texts, row: int, shown: int) -> tuple[Neighbour, ...]:
     near = zip(
         found.graph.indices[row, :shown].tolist(),
@@ -228,8 +221,8 @@ def _hang(start: str, words: str) -> str:
 def _line(neighbour: Neighbour) -> str:
     score = _score_change(neighbour.given, neighbour.curated)
     fate = fate_of(neighbour.reason)
-    head = f"  row {neighbour.row}, cosine {neighbour.similarity:.3f}, {score}; {fate}"
-    return head if neighbour.text is None else f"{head}\n    {_printable(neighbour.text)}"
+    head = f"  row {neighbour.row}, cosine {neighbour.similarity:.3f}, {score}; {visible(fate)}"
+    return head if neighbour.text is None else f"{head}\n    {visible(neighbour.text)}"
 
 
 def _score_change(given: int, curated: int) -> str:

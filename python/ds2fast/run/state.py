@@ -19,6 +19,7 @@ from ds2fast.errors import InputError, InputFileError
 from ds2fast.exclusion import Exclusion
 from ds2fast.given import Given
 from ds2fast.graph import KnnGraph
+from ds2fast.io.unicode import all_storable
 from ds2fast.results import FloatArray, FrozenArrays, IntArray
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def write_state(file: BinaryIO, selection: Selection) -> None:
         "excluded": None if excluded is None else [excluded.name, excluded.num_rows],
     }
     arrays: dict[str, Any] = {
-        "header": np.frombuffer(orjson.dumps(header), dtype=np.uint8),
+        "header": np.frombuffer(orjson.dumps(all_storable(header)), dtype=np.uint8),
         "indices": graph.indices,
         "similarities": graph.similarities,
         "ratings": _small(given.ratings),

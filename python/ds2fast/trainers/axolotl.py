@@ -14,18 +14,11 @@ from typing import Any
 from ds2fast.io.fields import Row
 from ds2fast.io.forms import PREFERENCE, TEXT
 from ds2fast.io.turns import calls_of
-from ds2fast.trainers.files import Setting, config_text
+from ds2fast.trainers.chat import ROLES
+from ds2fast.trainers.files import Setting, config_text, control_beside
 from ds2fast.trainers.layout import Layout
 from ds2fast.trainers.plan import Plan, is_text, passed_over, whole_messages
 from ds2fast.trainers.survey import Seen
-
-ROLES = {
-    "user": ("user", "human"),
-    "assistant": ("assistant", "gpt", "bing", "chatgpt", "bot", "model", "function_call"),
-    "tool": ("tool", "observation", "function_response", "function", "ipython"),
-    "system": ("system",),
-}
-"""The roles of chat templates, and the names that data sets give them."""
 
 _STOPS = "on which axolotl stops"
 
@@ -44,10 +37,7 @@ def plan(layout: Layout, seen: Seen) -> Plan | str:
     if layout.kind == "string":
         entry = {"type": _format(layout, seen)}
         return Plan(lambda file: _files(file, entry), lambda row: _pair(row, layout))
-    return (
-        f"axolotl takes {layout.field} and {layout.answer} as strings only; "
-        "join them to one list under messages"
-    )
+    return f"axolotl takes {layout.field} and {layout.answer} as strings only"
 
 
 def _chat(layout: Layout, seen: Seen) -> dict[str, Any]:
@@ -177,7 +167,7 @@ def _files(file: str, entry: Mapping[str, Any], rl: str | None = None) -> dict[s
     kind = "parquet" if file.endswith(".parquet") else "json"
     entries = [{"path": file, "ds_type": kind, "split": "train", **entry}]
     head = ["Axolotl on the selection; in this folder run:", "  axolotl train axolotl.yaml"]
-    head.append("To train a control set, give its file as path.")
+    head.append(f"To train a control set, give its file as path: {control_beside(file)}, say.")
     return {"axolotl.yaml": config_text(head, _settings(entries, rl))}
 
 

@@ -38,8 +38,8 @@ def chat_of(row: Row) -> Row:
 
     Examples
     --------
-    >>> chat_of({"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "x"}]})
-    {'messages': [{'role': 'user', 'content': 'Hi'}, {'role': 'assistant', 'content': 'x'}]}
+    >>> chat_of({"question": "Hi", "answer": "Hello"})
+    {'messages': [{'role': 'user', 'content': 'Hi'}, {'role': 'assistant', 'content': 'Hello'}]}
     """
     messages = [_message(turn) for turn in turns_of(row)]
     if not any(one["role"] == "assistant" and _says(one) for one in messages):
@@ -109,7 +109,7 @@ def _message(turn: Turn) -> Message:
     content, calls = content_of(said), calls_of(turn.message)
     if turn.role == "function_call" and not calls:
         content, calls = _called_in_words(content)
-    message = {"role": role, "content": content}
+    message: Message = {"role": role, "content": content}
     if calls:
         message["tool_calls"] = [_call(call) for call in calls]
     kept = {key: turn.message[key] for key in _KEPT if is_text(turn.message.get(key))}
@@ -118,7 +118,8 @@ def _message(turn: Turn) -> Message:
 
 def _is_all_text(content: Any) -> bool:
     parts = content if isinstance(content, list | tuple) else ()
-    return all(isinstance(one, str) or is_text(content_of(one)) for one in parts)
+    objects = (part for part in parts if isinstance(part, Mapping))
+    return all(isinstance(part.get("text"), str) or content_of(part) for part in objects)
 
 
 def _called_in_words(content: str) -> tuple[str, list[Row]]:
@@ -149,7 +150,7 @@ def _call(call: Row) -> Row:
 def _tools(row: Row) -> Row:
     """The tools as text of JSON, which every trainer reads and which has one type in all rows."""
     tools = row.get("tools")
-    listed = _json_of(tools) if is_text(tools) else tools
+    listed = _json_of(tools.strip() or "[]") if isinstance(tools, str) else tools
     if not listed:
         return {}
     if not isinstance(listed, list | tuple):

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ds2fast.trainers.copies import Copy
+
 Setting = tuple[str, Any, str]
 """Name and value of a line of a config, and what is said about it (`""`: nothing)."""
 
@@ -21,10 +23,25 @@ class TrainerFiles:
         The files' names and contents; none where the trainer can take none of the rows.
     notes : tuple of str
         What the trainer does not take as it stands, each with the number of rows.
+    copy : Copy or None
+        Where the trainer cannot take the rows as they are: how they are written anew, in files
+        that the config names.
     """
 
     files: Mapping[str, bytes]
     notes: tuple[str, ...]
+    copy: Copy | None = None
+
+
+def control_beside(file: str) -> str:
+    """Name of a control that lies beside a file of selected rows, and holds rows as it does.
+
+    Examples
+    --------
+    >>> control_beside("selected.trl.jsonl")
+    'control_random.trl.jsonl'
+    """
+    return file.replace("selected", "control_random", 1)
 
 
 def config_text(head: Iterable[str], settings: Iterable[Setting]) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any
 from ds2fast.io.fields import Row
 from ds2fast.io.forms import PREFERENCE, TEXT
 from ds2fast.io.turns import calls_of
-from ds2fast.trainers.files import Setting, config_text, json_text
+from ds2fast.trainers.files import Setting, config_text, control_beside, json_text
 from ds2fast.trainers.layout import FROM_VALUE, Layout
 from ds2fast.trainers.plan import (
     STRINGS_ONLY,
@@ -59,10 +59,7 @@ def plan(layout: Layout, seen: Seen) -> Plan | str:
             lambda file: _files(file, {"columns": columns}, "sft"),
             lambda row: _pair(row, layout, (layout.answer,)),
         )
-    return f"llama-factory takes {layout.field} and {layout.answer} as strings only; {_JOIN}"
-
-
-_JOIN = "join them to one list under messages"
+    return f"llama-factory takes {layout.field} and {layout.answer} as strings only"
 
 
 def _chat(layout: Layout, seen: Seen, pairs: dict[str, str]) -> Plan:
@@ -93,7 +90,7 @@ def _preference(layout: Layout, seen: Seen) -> Plan | str:
         )
     return (
         "of preference pairs llama-factory takes chosen and rejected as strings after a prompt, or "
-        "as one message each after the conversation; trl and axolotl take lists of messages"
+        "as one message each after the conversation"
     )
 
 
@@ -189,7 +186,8 @@ def _files(file: str, entry: dict[str, Any], stage: str) -> dict[str, bytes]:
             [
                 "LLaMA-Factory on the selection; in this folder run:",
                 "  llamafactory-cli train llama-factory.yaml",
-                "To train a control set, name its file in dataset_info.json.",
+                "To train a control set, name its file in dataset_info.json: "
+                f"{control_beside(file)}, say.",
             ],
             _settings(stage),
         ),

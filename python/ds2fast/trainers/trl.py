@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from ds2fast.io.fields import Row
-from ds2fast.io.forms import CONVERSATIONS, MESSAGES, PREFERENCE, PROMPT, TEXT
-from ds2fast.trainers.files import Setting, config_text
+from ds2fast.io.forms import MESSAGES, PREFERENCE, PROMPT, TEXT
+from ds2fast.trainers.files import Setting, config_text, control_beside
 from ds2fast.trainers.layout import ROLE_CONTENT, Layout
 from ds2fast.trainers.plan import Plan, is_text, passed_over, whole_messages
 from ds2fast.trainers.survey import Seen
@@ -21,7 +21,7 @@ ROLES = {"system", "developer", "user", "assistant", "tool"}
 """Roles that chat templates know."""
 
 _STOPS = "on which trl stops"
-_TAKEN = "trl takes messages (role/content), prompt + completion, text, or chosen/rejected; "
+_TAKEN = "trl takes messages (role/content), prompt + completion, text, or chosen/rejected"
 _PAIRS = (
     "of preference pairs trl takes chosen and rejected as lists of messages (role/content), with "
     "the question in them or as such a list under prompt, or all three as strings"
@@ -38,15 +38,7 @@ def plan(layout: Layout, seen: Seen) -> Plan | str:
         return _pair(layout, seen)
     if layout.form == MESSAGES and layout.keys == ROLE_CONTENT:
         return _plan((layout.field,), "sft", seen, lambda row: _lists(row, (layout.field,)))
-    if layout.form in (MESSAGES, CONVERSATIONS):
-        return (
-            f"{_TAKEN}write the turns as messages with role (human is user, gpt is assistant) and "
-            "content; llama-factory and axolotl take them as they are"
-        )
-    return (
-        f"{_TAKEN}rename {layout.field} to prompt (with an input joined to it) and "
-        f"{layout.answer} to completion; llama-factory and axolotl take them as they are"
-    )
+    return _TAKEN
 
 
 def _pair(layout: Layout, seen: Seen) -> Plan | str:
@@ -55,7 +47,7 @@ def _pair(layout: Layout, seen: Seen) -> Plan | str:
         return _plan(names, "sft", seen, lambda row: _strings(row, names))
     if layout.keys == ROLE_CONTENT:
         return _plan(names, "sft", seen, lambda row: _lists(row, names))
-    return f"{_TAKEN}name the messages' keys role and content"
+    return _TAKEN
 
 
 def _preference(layout: Layout, seen: Seen) -> Plan | str:
@@ -109,7 +101,8 @@ def _files(file: str, columns: list[str], stage: str) -> dict[str, bytes]:
     kind = "parquet" if file.endswith(".parquet") else "json"
     entry = {"path": kind, "data_files": file, "split": "train", "columns": columns}
     head = ["TRL on the selection; in this folder run:", f"  trl {stage} --config trl.yaml"]
-    head.append("To train a control set, name its file under data_files.")
+    control = control_beside(file)
+    head.append(f"To train a control set, name its file under data_files: {control}, say.")
     return {"trl.yaml": config_text(head, _settings([entry], stage))}
 
 
