@@ -330,6 +330,40 @@ def test_trust_0_selects_by_the_scores_as_given(tmp_path: Path) -> None:
     assert table["rank_key"] != table["given_score"]
 
 
+def test_a_file_of_others_that_comes_during_the_work_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_rated(tmp_path)
+    select = ds2fast.select
+    theirs = tmp_path / "out" / ".ipynb_checkpoints" / "theirs"
+
+    def slowly(*arguments: Any, **settings: Any) -> ds2fast.Selection:
+        theirs.parent.mkdir(parents=True)
+        theirs.write_text("kept")
+        return select(*arguments, **settings)
+
+    monkeypatch.setattr(ds2fast, "select", slowly)
+    assert select_rated(tmp_path)["selection"]["rows"] == 100
+    assert theirs.read_text() == "kept"
+
+
+def test_what_a_trainer_is_given_as_a_copy_is_told(tmp_path: Path) -> None:
+    write_rated(tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "pool.jsonl").read_text().splitlines()]
+    asked = [{"question": row["text"], "answer": "So", "score": row["score"]} for row in rows]
+    (tmp_path / "pool.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+    arguments = ("select", tmp_path / "pool.jsonl", "--embeddings", tmp_path / "rows.npy")
+    result = run(*arguments, "-n", 100, "-o", tmp_path / "out", "--no-report",
+                 "--trainer", "trl", "--trainer", "axolotl")  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert "trl: selected.trl.jsonl holds a copy of 100 of 100 rows as messages" in result.stderr
+    assert "axolotl: " not in result.stderr
+    assert len((tmp_path / "out" / "selected.trl.jsonl").read_text().splitlines()) == 100
+    assert set((tmp_path / "out" / "selected.jsonl").read_text().splitlines()) < {
+        json.dumps(row) for row in asked
+    }
+
+
 def test_too_many_unrated_rows_are_refused_unless_allowed(tmp_path: Path) -> None:
     write_rated(tmp_path)
     rows = [json.loads(line) for line in (tmp_path / "pool.jsonl").read_text().splitlines()]

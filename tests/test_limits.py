@@ -80,12 +80,12 @@ def test_shares_and_caps_need_groups(name: str) -> None:
 
 
 def test_a_missing_file_to_exclude_is_told_at_once(tmp_path: Path) -> None:
-    with pytest.raises(InputFileError, match="^exclude: expected a file, but .* does not exist"):
+    with pytest.raises(InputFileError, match=r"^exclude: expected a file, but .* does not exist"):
         check_rules(exclude=tmp_path / "none.jsonl")
 
 
 def test_a_pattern_of_files_to_exclude_is_taken(tmp_path: Path) -> None:
     (tmp_path / "one.jsonl").write_text('{"text": "a"}\n')
     check_rules(exclude=str(tmp_path / "*.jsonl"))
-    with pytest.raises(InputFileError, match="^exclude: .* the pattern .* matches none"):
+    with pytest.raises(InputFileError, match=r"^exclude: .* the pattern .* matches none"):
         check_rules(exclude=str(tmp_path / "*.csv"))

@@ -187,17 +187,18 @@ def test_what_tells_repeats_has_no_effect_on_those_found_before(
     name: str, data: Path, vectors: FloatArray, tmp_path: Path
 ) -> None:
     saved(tmp_path / "out", data, vectors, n=20, exclude=["so many words"])
+    changed: dict[str, Any] = {name: 1}
     with pytest.raises(ds2fast.InputError, match=f"^{name}: expected beside exclude="):
-        ds2fast.reselect(tmp_path / "out", **{name: 1})
+        ds2fast.reselect(tmp_path / "out", **changed)
 
 
 def test_what_is_excluded_now_can_only_be_told_by_words(
     data: Path, vectors: FloatArray, tmp_path: Path
 ) -> None:
     saved(tmp_path / "out", data, vectors, n=20)
-    with pytest.raises(ds2fast.InputError, match="^exclude_ngram: expected a number of words"):
+    with pytest.raises(ds2fast.InputError, match=r"^exclude_ngram: expected a number of words"):
         ds2fast.reselect(tmp_path / "out", exclude=["so many words"], exclude_ngram=None)
-    with pytest.raises(ds2fast.InputError, match="^exclude: expected other rows than those of"):
+    with pytest.raises(ds2fast.InputError, match=r"^exclude: expected other rows than those of"):
         ds2fast.reselect(tmp_path / "out", exclude=data)
 
 

@@ -29,6 +29,7 @@ from ds2fast.outcome import Selection
 from ds2fast.pipeline import select
 from ds2fast.pool import Pool
 from ds2fast.results import Curation
+from ds2fast.run.state import read_state
 from ds2fast.save import save_selection
 from planted import plant
 
@@ -178,6 +179,20 @@ def test_the_manifest_names_the_input(tmp_path: Path) -> None:
     assert told["files"] == [{"path": path, "sha256": expected}]
     assert told["read"] == {"text": None, "scores": "score", "num_levels": 5, "edges": None}
     assert (told["rows"], told["rated"], told["unrated"]) == (4, 3, 1)
+
+
+def test_names_that_are_no_unicode_cost_no_selection(tmp_path: Path) -> None:
+    """Such names come from other systems; they are spelt out in what is written."""
+    source = tmp_path / os.fsdecode(b"caf\xe9.jsonl")
+    (tmp_path / "pool.jsonl").write_text("\n".join(LINES))
+    (tmp_path / "pool.jsonl").rename(source)
+    groups = ("a\ud800", "b", "b", "b")
+    save_selection(replace(make_selection(read(source)), groups=groups), tmp_path / "out")
+    check_results(tmp_path / "out")
+    assert Path(manifest_in(tmp_path / "out")["input"]["path"]).name == "caf\\udce9.jsonl"
+    found = pq.read_table(tmp_path / "out" / "scores.parquet")["group"].to_pylist()
+    assert found == ["a\\ud800", "b", "b", "b"]
+    assert read_state(tmp_path / "out" / "run.npz").groups == tuple(found)
 
 
 def test_an_input_that_has_changed_since_is_refused(tmp_path: Path) -> None:

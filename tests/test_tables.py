@@ -207,8 +207,10 @@ def test_a_format_can_be_refused_before_the_work() -> None:
 
 
 def test_a_field_that_is_no_string() -> None:
-    with pytest.raises(InputError, match="names of fields that are strings, got 7"):
+    with pytest.raises(InputError, match="names of fields that are Unicode strings, got 7"):
         to_arrow(read([{"text": "t", 7: 1}], scores=None), [0])
+    with pytest.raises(InputError, match=r"are Unicode strings, got '\\ud800'"):
+        to_arrow(read([{"text": "t", "\ud800": 1}], scores=None), [0])
 
 
 def test_no_rows_and_rows_that_are_not_there() -> None:
@@ -251,6 +253,28 @@ def test_a_polars_frame_comes_back_with_its_types() -> None:
     found = to_polars(read(frame, scores=None), [2, 0])
     assert found.schema == frame.schema
     assert found.to_dicts() == frame[[2, 0]].to_dicts()
+
+
+def test_categories_of_polars_become_a_dataset() -> None:
+    kinds = pl.Series(["x", None, "y"], dtype=pl.Categorical)
+    frame = pl.DataFrame({"text": ["a", "b", "c"], "kind": kinds})
+    pool = read(frame, scores=None)
+    assert to_dataset(pool, [2, 1])["kind"][:] == ["y", None]
+    assert to_polars(pool, [2, 1])["kind"].to_list() == ["y", None]
+
+
+@pytest.mark.parametrize(
+    ("package", "kind"), [("pandas", "union"), ("polars", "union"), ("datasets", "map")]
+)
+def test_types_that_a_library_does_not_know_are_refused(package: str, kind: str) -> None:
+    odd = {
+        "union": pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([1])]),
+        "map": pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int32())),
+    }
+    pool = read(pa.table({"text": ["a"], "odd": odd[kind]}), scores=None)
+    make = {"pandas": to_pandas, "polars": to_polars, "datasets": to_dataset}[package]
+    with pytest.raises(InputError, match=f"of types that {package} can hold"):
+        make(pool, [0])
 
 
 def test_a_dataset_comes_back_with_its_features() -> None:

@@ -61,17 +61,18 @@ def _mean_voters(scores: IntArray, graph: KnnGraph, k: int) -> float:
 
 
 def warn_of(
-    verdict: Verdict, trust: float | None = None, *, asked: bool = False
+    verdict: Verdict, trust: float | None = None, *, asked: bool = False, callers: int = 1
 ) -> tuple[str, ...]:
     """Warn of a weak or unreliable verdict where `select` or `diagnose` was called.
 
-    `trust` is what a selection went by, and `asked` whether it was asked to.
+    `trust` is what a selection went by, and `asked` whether it was asked to; `callers` is how many
+    functions of ours stand between.
     """
     if verdict.word not in {"weak", "unreliable"}:
         return ()
     done = "" if trust is None else f"; {_said(trust, asked)}"
     words = f"the verdict is {verdict}{done}"
-    warnings.warn(words, WeakEvidenceWarning, stacklevel=3)
+    warnings.warn(words, WeakEvidenceWarning, stacklevel=2 + callers)
     return (words,)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2fast.arguments import as_count, as_numbers, as_share
-from ds2fast.errors import InputError
+from ds2fast.errors import InputError, InputFileError, InputTypeError
 from ds2fast.io.names import files_named
 from ds2fast.io.read import read
 from ds2fast.ngrams import Runs
@@ -162,7 +162,7 @@ def _read_as_exclude(step: Callable[[Any], Found], exclude: Any) -> Found:
     """What `step` makes of the argument, which its errors name."""
     try:
         return step(exclude)
-    except InputError as error:  # one of files too
+    except (InputError, InputFileError, InputTypeError) as error:
         words = str(error).removeprefix("data: ")
         raise type(error)(f"exclude: {words}") from error
 

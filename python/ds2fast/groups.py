@@ -40,12 +40,15 @@ class GroupRule(FrozenArrays):
         Rows meant for each group, at most n in all; None: rows come by rank alone.
     caps : (G,) int64 or None
         Rows that a group may hold at most, whatever the quotas; None: no limit.
+    num_placeless : int
+        Groups that are meant to have a share of the rows, which was rounded to none.
     """
 
     codes: IntArray
     names: tuple[str, ...]
     quotas: IntArray | None = None
     caps: IntArray | None = None
+    num_placeless: int = 0
 
     @property
     def num_groups(self) -> int:
@@ -111,14 +114,15 @@ def group_rule(
     mask = np.asarray(rated, dtype=bool)
     names, codes = code_labels(labels, len(mask))
     sizes = np.bincount(codes[mask], minlength=len(names)).astype(np.int64)
-    quotas = None
+    quotas, num_placeless = None, 0
     if shares is not None or caps is None:
         ideal = _ideal(names, sizes, count, {} if shares is None else shares)
         quotas = _round_by_largest_remainder(ideal, sizes, _first_places(codes, len(names), order))
+        num_placeless = int(((ideal > 0.0) & (quotas == 0)).sum())
     limits = _caps(names, count, caps)
     if limits is not None and sizes.any() and not limits[sizes > 0].any():
         raise InputError(f"group_caps: expected room for a rated row, got {caps!r} of {count} rows")
-    return GroupRule(codes, tuple(names), quotas, limits)
+    return GroupRule(codes, tuple(names), quotas, limits, num_placeless)
 
 
 def code_labels(labels: Labels, num_rows: int) -> tuple[list[str], IntArray]:

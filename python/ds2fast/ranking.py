@@ -81,7 +81,7 @@ def rank(
         encoder=intake.encoder,
         timings=MappingProxyType(clock.timings),
         settings=record,
-        warnings=warn_of(verdict, trust, asked=settings.trust is not None),
+        warnings=warn_of(verdict, trust, asked=settings.trust is not None, callers=2),
         given_keys=given_keys,
         given=given,
         limits=limits,

@@ -143,12 +143,10 @@ def _on_groups(rules: Rules, effect: _Effect) -> list[str]:
         notes.append(f"groups: {len(short) - _SHOWN_GROUPS} more could not fill theirs either")
     if len(short):
         notes.append("groups: rows that a group could not fill went to the others by rank")
-    without = group.quotas == 0
-    placeless = int((without & (group.held(effect.order) > 0)).sum())
-    if placeless:
+    if group.num_placeless:
         notes.append(
-            f"groups: no place of its own for {placeless} of {group.num_groups}, whose share of "
-            f"{effect.asked} is less than a row"
+            f"groups: no place of its own for {group.num_placeless} of {group.num_groups}, whose "
+            f"share of {effect.asked} is less than a row"
         )
     return notes
 

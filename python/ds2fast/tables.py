@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +81,9 @@ def to_pandas(pool: Pool, indices: npt.ArrayLike) -> pd.DataFrame:
         pandas is not installed.
     """
     _need("pandas", "to_pandas")
-    return to_arrow(pool, indices).to_pandas()
+    table = to_arrow(pool, indices)
+    with _refused("pandas"):
+        return table.to_pandas()
 
 
 def to_polars(pool: Pool, indices: npt.ArrayLike) -> pl.DataFrame:
@@ -91,7 +95,9 @@ def to_polars(pool: Pool, indices: npt.ArrayLike) -> pl.DataFrame:
         polars is not installed.
     """
     polars = _need("polars", "to_polars")
-    frame: pl.DataFrame = polars.from_arrow(to_arrow(pool, indices))
+    table = to_arrow(pool, indices)
+    with _refused("polars"):
+        frame: pl.DataFrame = polars.from_arrow(table)
     return frame
 
 
@@ -103,7 +109,42 @@ def to_dataset(pool: Pool, indices: npt.ArrayLike) -> datasets.Dataset:
     MissingExtraError
         The package datasets is not installed.
     """
-    return _need("datasets", "to_dataset").Dataset(to_arrow(pool, indices))
+    package = _need("datasets", "to_dataset")
+    table = _without_views(to_arrow(pool, indices))
+    with _refused("datasets"):
+        return package.Dataset(table)
+
+
+def _without_views(table: pa.Table) -> pa.Table:
+    """Words of a categorical column as `datasets` can cast them: polars gives them as views."""
+    import pyarrow as pa
+
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type) and pa.types.is_string_view(field.type.value_type):
+            kind = pa.dictionary(field.type.index_type, pa.large_string(), field.type.ordered)
+            chunks = [
+                pa.DictionaryArray.from_arrays(
+                    chunk.indices, chunk.dictionary.cast(pa.large_string()), ordered=kind.ordered
+                )
+                for chunk in table.column(place).chunks
+            ]
+            table = table.set_column(
+                place, field.with_type(kind), pa.chunked_array(chunks, type=kind)
+            )
+    return table
+
+
+@contextmanager
+def _refused(package: str) -> Iterator[None]:
+    """Whatever a library says of a type that it does not know."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:  # each library has errors of its own
+        raise InputError(
+            f"rows: expected columns of types that {package} can hold, got others ({error})"
+        ) from error
 
 
 def _need(package: str, what: str) -> Any:

@@ -29,6 +29,7 @@ from ds2fast.encoder_record import lasting_part, run_part
 from ds2fast.evidence import WeakEvidenceWarning
 from ds2fast.io.origin import Origin, load_origin, origin_place
 from ds2fast.io.output import check_output_dir
+from ds2fast.io.ownership import MANIFEST, read_manifest
 from ds2fast.io.row_files import check_row_format
 from ds2fast.io.source import check_file
 from ds2fast.io.vectors import load_vectors
@@ -39,6 +40,7 @@ from ds2fast.outcome import Diagnosis, Selection
 from ds2fast.pool import Pool
 from ds2fast.report.extra import check_extra, has_extra
 from ds2fast.results import RowArray
+from ds2fast.save import save_selection
 from ds2fast.settings import check_arguments
 from ds2fast.summary import describe_diagnosis_findings, describe_findings
 from ds2fast.trainers import check_trainer
@@ -195,7 +197,9 @@ def select_pool(
 
 def save_and_tell(selection: Selection, options: PoolOptions, save: SaveOptions) -> None:
     """Write the results, and what was found to the terminal."""
-    selection.save(
+    # Not `selection.save`: a file that others put there meanwhile must not cost a long run.
+    save_selection(
+        selection,
         save.output,
         overwrite=save.overwrite,
         rows=save.rows,
@@ -209,8 +213,16 @@ def save_and_tell(selection: Selection, options: PoolOptions, save: SaveOptions)
         print_warnings(selection.warnings)
         return
     click.echo(f"{describe_findings(selection)}\n\nwritten to {save.output}", err=True)
+    for note in _trainer_notes(save):
+        click.echo(note, err=True)
     if save.report is None and not save.writes_report:
         click.echo("no report.html: pip install 'ds2fast[report]' brings what it needs", err=True)
+
+
+def _trainer_notes(save: SaveOptions) -> list[str]:
+    """What trainers are given as a copy or lose, as the manifest just written tells it."""
+    manifest = read_manifest(save.output / MANIFEST) or {}
+    return [note for name in save.trainers for note in manifest["trainers"][name]["notes"]]
 
 
 @interruptible()

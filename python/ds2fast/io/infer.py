@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ds2fast.errors import InputError
+from ds2fast.io.unicode import storable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,10 +74,15 @@ def rows_as_table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
 
 def _names(rows: Sequence[Row]) -> list[str]:
     names = dict.fromkeys(name for row in rows for name in row)
-    other = next((name for name in names if not isinstance(name, str)), None)
+    other = next((name for name in names if not _is_unicode(name)), None)
     if other is not None:
-        raise InputError(f"rows: expected names of fields that are strings, got {other!r}")
+        raise InputError(f"rows: expected names of fields that are Unicode strings, got {other!r}")
     return list(names)
+
+
+def _is_unicode(name: object) -> bool:
+    """Whether it is a string without lone surrogates, which no table can hold."""
+    return isinstance(name, str) and storable(name) == name
 
 
 def _column(name: str, values: list[Any], kind: pa.DataType | None = None) -> pa.Array:

@@ -1,4 +1,4 @@
-"""Characters that cannot be stored, such as Python gives for odd file names, or that nobody sees."""
+"""Characters that no UTF-8 holds, such as Python gives for odd file names, or that nobody sees."""
 
 from __future__ import annotations
 

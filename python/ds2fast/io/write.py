@@ -81,8 +81,8 @@ def write_manifest(file: BinaryIO, manifest: Mapping[str, Any]) -> None:
     """Write a manifest as indented JSON that begins with `"made_by": "ds2fast"`.
 
     Keys keep the order of the mapping, which is the order to read them in. NumPy numbers and
-    arrays, nested mappings, dates and paths are taken; NaN becomes null. What UTF-8 cannot hold of a
-    file's name or of a label is spelt out: neither may cost a finished selection.
+    arrays, nested mappings, dates and paths are taken; NaN becomes null. What UTF-8
+    cannot hold of a file's name or a label is spelt out: neither may cost a finished selection.
 
     Raises
     ------

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ds2fast.choice import Choice, Fate
 from ds2fast.decided import Decided, Source
@@ -59,7 +60,7 @@ def restored(run: FinishedRun, again: Selection) -> Selection:
 
 
 def _refuse_other_ranking(run: FinishedRun, again: Selection) -> None:
-    pairs = {
+    pairs: dict[str, npt.NDArray[Any]] = {
         "curated_score": again.curated_scores,
         "rank_key": again.keys,
         "long_tail": again.long_tail,
