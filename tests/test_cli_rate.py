@@ -477,6 +477,16 @@ def test_select_refuses_vectors_of_other_rows_before_anything_is_sent(
     assert requests_of(server) == before
 
 
+def test_select_refuses_to_exclude_the_rows_themselves_before_anything_is_sent(
+    server: RunningServer, pool: Path, tmp_path: Path
+) -> None:
+    before = requests_of(server)
+    result = select(server, pool, tmp_path / "out", "--exclude", pool)
+    assert result.exit_code == 2, result.output
+    assert "exclude: expected other rows than those of data" in result.stderr
+    assert requests_of(server) == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -487,6 +497,10 @@ def test_select_refuses_vectors_of_other_rows_before_anything_is_sent(
         (["-n", "61"], "n: expected at most"),
         (["--fraction", "0.5"], "fraction"),
         (["--seed", "-1"], "seed"),
+        (["--groups", "nowhere"], "groups: expected a field of the rows, got 'nowhere'"),
+        (["--groups", "question", "--share", "x=0.5"], "group_shares: expected groups of the rows"),
+        (["--groups", "question", "--cap", "0"], "group_caps: expected room for a rated row"),
+        (["--exclude", __file__], "exclude: expected a file of .jsonl"),
     ],
 )
 def test_select_refuses_before_anything_is_sent(

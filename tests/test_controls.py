@@ -99,3 +99,10 @@ def test_a_finer_measure_comes_before_the_levels() -> None:
 def test_all_rated_rows() -> None:
     for rows in controls_of(make_selection(9), 0).values():
         assert sorted(rows.tolist()) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+
+
+def test_ties_of_one_control_are_drawn_apart_from_those_of_another() -> None:
+    equal = make_selection(9, given_scores=np.where(LEVELS >= 0, 1, -1))
+    found = controls_of(equal, 0)
+    # Nine rows come in one order twice with 1/9!.
+    assert found["top_given"].tolist() != found["random"].tolist()

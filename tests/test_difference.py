@@ -75,6 +75,16 @@ def test_settings_that_differ(made: tuple[Path, Selection, Selection]) -> None:
     assert "  n: 20 | 30" in str(found).splitlines()
 
 
+def test_what_was_excluded_is_told(tmp_path: Path) -> None:
+    pool = write_pool(tmp_path / "pool.jsonl")
+    (tmp_path / "eval.jsonl").write_text(pool.read_text().splitlines()[3])
+    save_run(pool, tmp_path / "first")
+    rules = {"exclude": tmp_path / "eval.jsonl", "exclude_similarity": None, "exclude_ngram": 5}
+    save_run(pool, tmp_path / "second", **rules)
+    told = difference(tmp_path / "first", tmp_path / "second").settings["exclude"]
+    assert told == (None, "1 rows of eval.jsonl")
+
+
 def test_where_t_differs_most(made: tuple[Path, Selection, Selection]) -> None:
     folder, first, second = made
     found = difference(folder / "first", folder / "second")

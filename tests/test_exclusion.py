@@ -172,3 +172,12 @@ def test_files_to_exclude_are_named_by_the_argument(tmp_path: Path) -> None:
         check_excluding(tmp_path / "no.jsonl")
     with pytest.raises(InputError, match=r"^exclude: expected at least one row, got none$"):
         read_excluding([])
+
+
+def test_rows_to_exclude_are_read_like_the_pools_where_they_are_alike() -> None:
+    rows = [{"q": "one", "a": "1", "text": "something else"}]
+    assert list(read_excluding(rows, "{q} is {a}").texts) == ["one is 1"]
+    assert list(read_excluding(rows).texts) == ["something else"]
+    assert list(read_excluding([{"text": "one"}], "{q} is {a}").texts) == ["one"]
+    with pytest.raises(InputError, match=r"^exclude: found no field"):
+        read_excluding([{"b": "one"}], "{q} is {a}")

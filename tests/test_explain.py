@@ -79,7 +79,7 @@ def test_its_neighbours_are_those_of_the_graph(made: tuple[Path, Selection]) -> 
         line = text_of(near.row).replace("\n ", " ")
         assert near.text == (line if near.row != LONG_ROW else line[:159] + "…")
     levels = [int(POOL.scores[near.row]) for near in found.neighbours if near.row != UNRATED_ROW]
-    told = re.findall(r"(\d+) were given (\d)", words_of(found, "neighbours"))
+    told = re.findall(r"(\d+) (?:were|was) given (\d)", words_of(found, "neighbours"))
     assert {int(level): int(count) for count, level in told} == {
         level: levels.count(level) for level in set(levels)
     }

@@ -122,6 +122,7 @@ def test_labels_are_compared_in_words() -> None:
         pd.Series([1.0, None]),
         pl.Series([1.0, None]),
         pa.array([1.0, None]),
+        pa.chunked_array([[1.0], [None]]),
         [1.0, float("nan")],
         (1.0, None),
     ],
@@ -132,6 +133,7 @@ def test_labels_come_in_any_column(labels: Any) -> None:
 
 def test_nulls_of_pandas_are_none_given() -> None:
     assert label_words(pd.Series([1, None], dtype="Int64"), 2) == ("1", "none given")
+    assert label_words(pd.Series([None], dtype="datetime64[ns]"), 1) == ("none given",)
     assert label_words(["<NA>", "nan"], 2) == ("<NA>", "nan")  # words are what they are
 
 

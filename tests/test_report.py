@@ -15,11 +15,14 @@ import pytest
 from click.testing import CliRunner
 
 import ds2fast
+from ds2fast.controls import controls_of
 from ds2fast.report import report_html
-from ds2fast.report.figures import bars_of_levels, bin_edges, shares_in_bins
+from ds2fast.report.facts import Facts
+from ds2fast.report.figures import bars_of_levels, bin_edges, distributions, shares_in_bins
 from ds2fast.report.map import DRAWN_POINTS, draw_map
 from ds2fast.report.samples import rarest_selected, surest_corrections
 from ds2fast.report.texts import in_one_line, turns_of
+from ds2fast.save import score_columns
 from ds2fast_cli.commands import program
 from report_selection import HOSTILE, LEVELS, NUM_SELECTED, Page, hostile_selection
 
@@ -116,17 +119,62 @@ def test_figures_are_those_of_the_selection(selection: ds2fast.Selection, page: 
     ]  # fmt: skip
     flow = page.table("given", "to 0")
     assert [[_number(cell) for cell in row[1:]] for row in flow] == moved
+    chosen = selection.indices
+    counted = (
+        selection.given_scores, selection.curated_scores,
+        selection.given_scores[chosen], selection.curated_scores[chosen],
+    )  # fmt: skip
+    levels = page.table("score", "as given")
+    for column, scores in enumerate(counted, start=1):
+        assert [_number(row[column]) for row in levels] == np.bincount(scores).tolist()
     assert selection.transition is not None
     heat = page.table("true score", "given 0")
     for i, row in enumerate(heat[:LEVELS]):
         shares = selection.transition.transition_matrix[i]
         assert row[1 : LEVELS + 1] == [f"{share:.0%}" for share in shares]
+        assert row[LEVELS + 1] == f"{selection.transition.prior[i]:.1%}"
+    right = selection.transition.correct_given_score
+    assert heat[LEVELS][1 : LEVELS + 1] == [f"{share:.0%}" for share in right]
+    estimate = selection.transition
+    assert estimate.clusterability is not None
+    curve = [line[0] for line in page.table("cosine similarity")]
+    assert len(set(curve)) == len(estimate.clusterability.sharing)  # bins that can be told apart
+    told = f"in {estimate.agreement:.1%} of 600 rows; by chance it would be"
+    assert f"{told} {estimate.chance_agreement:.1%}." in " ".join(page.words.split())
+
+
+def test_headlines_are_those_of_the_scores(selection: ds2fast.Selection, page: Page) -> None:
+    told = {item.name: item for item in Facts(selection).headlines()}
+    for item in told.values():
+        assert f"{item.name}{item.figure}{item.beside}" in page.words
+    columns, chosen = score_columns(selection), selection.indices
+    expected, given = columns["expected_score"], columns["given_score"]
+    assert told["mean expected score"].figure == f"{expected[chosen].mean():.2f}"
+    assert told["mean expected score"].beside == f"{expected.mean():.2f} in the pool"
+    assert told["mean score as given"].figure == f"{given[chosen].mean():.2f}"
+    changed = columns["curated_score"] != given
+    assert told["scores corrected"].figure == str(changed.sum())
+    assert told["scores corrected"].beside.endswith(f"{changed[chosen].sum()} of them selected")
+    # No two rows are equally rare, so that each stands above so many others, and half of itself.
+    above = [(selection.long_tail < selection.long_tail[row]).mean() for row in chosen]
+    more_common = np.mean(above) + 0.5 / len(given)
+    assert told["of the pool is more common"].figure == f"{more_common:.0%}"
+
+
+def test_what_the_selection_shares_with_other_sets(selection: ds2fast.Selection) -> None:
+    compared = {item.name: item for item in Facts(selection).comparison()}
+    assert compared["this selection"].shared == compared["all rated rows"].shared == 1.0
+    best = controls_of(selection, 0)["top_given"]
+    both = set(best.tolist()) & set(selection.indices.tolist())
+    assert compared["best scores as given"].shared == len(both) / NUM_SELECTED
 
 
 def test_sources_are_those_of_the_pool(selection: ds2fast.Selection, page: Page) -> None:
     rows = page.table("source")
     assert [_number(row[2]) for row in rows] == [200, 200, 200]
     assert sum(_number(row[3]) for row in rows) == NUM_SELECTED
+    for row, source in zip(rows, selection.decided.sources, strict=True):
+        assert row[4:] == [f"{source.mean_given:.2f}", f"{source.mean_expected:.2f}"]
 
 
 def test_bands_are_shown_where_there_are_some() -> None:
@@ -137,24 +185,29 @@ def test_bands_are_shown_where_there_are_some() -> None:
     assert again.lower is not None
     assert again.upper is not None
     page = Page(report_html(hostile_selection(transition=again)))
-    cell = page.table("true score", "given 0")[0][1]
-    low, high = 100 * again.lower[0, 0], 100 * again.upper[0, 0]
-    assert cell.endswith(f"{low:.0f}–{high:.0f}")
+    heat = page.table("true score", "given 0")
+    for i, given in np.ndindex(LEVELS, LEVELS):
+        low, high = 100 * again.lower[i, given], 100 * again.upper[i, given]
+        assert heat[i][1 + given].endswith(f"%{low:.0f}–{high:.0f}")
 
 
-def test_the_surest_corrections_come_first(selection: ds2fast.Selection) -> None:
+def test_the_surest_corrections_come_first(selection: ds2fast.Selection, page: Page) -> None:
     curation, given = selection.curation, selection.given_scores
     changed = np.flatnonzero(curation.corrected & (curation.suggested != given))
     expected = sorted(changed.tolist(), key=lambda row: (-curation.confidence[row], row))
-    shown = surest_corrections(selection, 12)
-    assert [item.row for item in shown] == expected[:12]
+    assert [item.row for item in surest_corrections(selection, 12)] == expected[:12]
+    for other in surest_corrections(selection, 1)[0].neighbours:
+        near_by = f"{given[other.row]} row {other.row} · cosine {other.similarity:.2f}"
+        assert near_by in page.words
+    shown = surest_corrections(selection, len(expected))
+    assert {item.rank is None for item in shown} == {True, False}
     for item in shown:
         assert (item.given, item.suggested) == (given[item.row], curation.suggested[item.row])
         near = selection.graph.indices[item.row, : len(item.neighbours)]
         assert [other.row for other in item.neighbours] == near.tolist()
         assert [other.given for other in item.neighbours] == given[near].tolist()
         inside = item.row in set(selection.indices.tolist())
-        assert item.rank == (selection.indices.tolist().index(item.row) + 1 if inside else None)
+        assert item.rank == (selection.indices.tolist().index(item.row) if inside else None)
 
 
 def test_the_rarest_rows_are_selected_ones(selection: ds2fast.Selection) -> None:
@@ -189,6 +242,7 @@ def test_what_rules_left_out_is_told() -> None:
     common = limited.long_tail <= np.quantile(limited.long_tail, 0.5)
     assert fates["left out: rarer than was allowed"] == int((~common).sum())
     assert sum(fates.values()) == 600
+    assert "within the rules asked for" in page.words
     assert limited.choice.notes
     for note in limited.choice.notes:
         assert note in page.words
@@ -248,6 +302,14 @@ def test_bins_hold_all_values() -> None:
     assert shares_in_bins(values, edges).sum() == pytest.approx(1.0)
     assert np.all(np.diff(bin_edges(np.full(5, 0.25))) > 0)
     assert np.all(np.diff(bin_edges(np.zeros(5), by_factor=True)) > 0)
+
+
+@pytest.mark.parametrize(("high", "named"), [(290, "220"), (90_000, "10,000")])
+def test_lengths_are_named_in_plain_numbers(high: int, named: str) -> None:
+    picture = distributions("lengths", {"pool": np.geomspace(195, high)}, "of", by_factor=True)
+    assert f">{named}<" in picture
+    assert "mathdefault" not in picture
+    assert "×" not in picture
 
 
 def test_pictures_leave_no_setting_behind() -> None:
@@ -360,6 +422,8 @@ def test_ranks_and_means_are_those_of_the_scores(selection: ds2fast.Selection) -
     for item in rarest_selected(selection):
         assert item.rank is not None
         assert selection.indices[item.rank] == item.row  # from 0, as in scores.parquet
+    plain = Page(report_html(selection)).words
+    assert "within the rules" not in plain
     own = hostile_selection(trust=0.0)  # then rows rank by their scores as given
     sources = Page(report_html(own)).table("source")
     assert [line[4] for line in sources] == [line[5] for line in sources]

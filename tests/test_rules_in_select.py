@@ -120,8 +120,9 @@ def test_the_scores_as_given_may_reach_no_row_that_the_rules_leave(tmp_path: Pat
     first = select(trust=1.0, method="simifeat", n=5)
     raised = (first.keys == HIGHEST) & (SCORES < HIGHEST)
     assert raised.sum() >= 5  # corrected upwards: these alone are left
+    words = ("this is row number {} of the pool", "an entirely other sentence with number {} in it")
     rows = [
-        {"text": f"an entirely other sentence with number {row} in it" if raised[row] else f"this is row number {row} of the pool",
+        {"text": words[int(raised[row])].format(row),
          "score": None if row == UNRATED_ROW else int(SCORES[row])}
         for row in range(240)
     ]  # fmt: skip

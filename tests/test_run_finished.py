@@ -150,6 +150,25 @@ def test_what_is_no_run_is_refused_at_once(damage: str, out: Path) -> None:
         FinishedRun.open(out)
 
 
+@pytest.mark.parametrize(
+    ("section", "content", "named"),
+    [
+        ("verdict", {"word": None}, "verdict.word"),
+        ("selection", {}, "selection.trust"),
+        ("input", {"files": [{"path": "pool.jsonl"}]}, "input.files"),
+        ("input", {"files": "pool.jsonl"}, "input.files"),
+        ("input", {"read": "text"}, "input.read"),
+        ("rules", "none", "rules"),
+    ],
+)
+def test_a_manifest_that_was_changed_by_hand_is_refused(
+    section: str, content: object, named: str, out: Path
+) -> None:
+    edit_manifest(out, **{section: content})
+    with pytest.raises(InputFileError, match=f"says nothing of '{named}'"):
+        FinishedRun.open(out)
+
+
 def test_a_file_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("theirs")
     with pytest.raises(InputFileError, match=r"out is a file"):

@@ -572,6 +572,18 @@ def test_a_config_that_a_user_changed_is_not_replaced(tmp_path: Path) -> None:
     assert (out / "trl.yaml").read_text() == "epochs: 5"
 
 
+def test_a_link_to_a_file_of_theirs_is_not_replaced(tmp_path: Path) -> None:
+    """Even where that file holds what was written: a link is no file of ours."""
+    out = tmp_path / "out"
+    stage(out, {"trl.yaml": b"ours"})
+    (out / "trl.yaml").rename(tmp_path / "mine.yaml")
+    (out / "trl.yaml").symlink_to(tmp_path / "mine.yaml")
+    with pytest.raises(OutputError, match=r"trl\.yaml was changed since"):
+        stage(out, {"trl.yaml": b"ours, too"})
+    stage(out, {"scores.parquet": b"ours"})
+    assert (out / "trl.yaml").is_symlink()
+
+
 def test_results_of_another_version_go_while_they_are_as_they_were(tmp_path: Path) -> None:
     out = tmp_path / "out"
     stage(out, {"of-a-later-version.bin": b"ours", "another.bin": b"ours"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, TypeVar
@@ -144,10 +145,16 @@ def check_excluding(exclude: Any, data: Any = None) -> None:
         _read_as_exclude(files_named, exclude)
 
 
-def read_excluding(exclude: Any) -> Pool:
-    """Rows that must not be repeated; the errors are those of `read`."""
+def read_excluding(exclude: Any, text: str | None = None) -> Pool:
+    """Rows that must not be repeated, with the pool's `text` where they have its fields.
+
+    Errors are those of `read`, named by the argument.
+    """
     if isinstance(exclude, Pool):
         return exclude
+    if text is not None:
+        with suppress(InputError):  # rows of another form: their own is detected
+            return read(exclude, text=text, scores=None)
     return _read_as_exclude(lambda data: read(data, scores=None), exclude)
 
 

@@ -17,6 +17,9 @@ from ds2fast.results import DoubleArray, FrozenArrays, IntArray
 NO_LABEL = "none given"
 """Group of the rows whose label is null."""
 
+_NULLS = frozenset({"<NA>", "NaT"})
+"""How pandas writes its nulls that are no floats."""
+
 _SHOWN_NAMES = 12
 _ROUNDING = 9  # decimals kept of a quota: 0.29 * 100 is 29 rows
 
@@ -166,7 +169,8 @@ def label_words(labels: Labels, num_rows: int) -> tuple[str, ...]:
         raise InputTypeError(f"groups: expected one label a row, got the string {labels!r}")
     if len(shape := getattr(labels, "shape", ())) > 1:
         raise InputError(f"groups: expected one label a row, shape ({num_rows},), got {shape}")
-    to_list = getattr(labels, "tolist", None) or getattr(labels, "to_list", None)
+    converters = (getattr(labels, name, None) for name in ("tolist", "to_list", "to_pylist"))
+    to_list = next(filter(None, converters), None)
     values = labels if to_list is None else to_list()
     if not isinstance(values, Sequence):
         raise InputTypeError(
@@ -181,7 +185,7 @@ def _in_words(label: Any) -> str:
     if label is None or (isinstance(label, float) and math.isnan(label)):
         return NO_LABEL
     word = str(label)
-    return NO_LABEL if word == "<NA>" and not isinstance(label, str) else word
+    return NO_LABEL if word in _NULLS and not isinstance(label, str) else word
 
 
 def check_shares(shares: Shares) -> dict[str, float]:

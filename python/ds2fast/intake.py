@@ -78,8 +78,9 @@ def read_intake(
         ratings = _without_textless(pool, seen.ratings)
         further = None if seen.repeats is None else _without_textless(pool, seen.repeats)
         rows = None if embeddings is None else as_embedding_rows(embeddings)
-        excluding = None if exclude is None else read_excluding(exclude)
-        if pool is not None and excluding is not None:
+        excluding = None
+        if pool is not None and exclude is not None:
+            excluding = read_excluding(exclude, pool.text_option)
             refuse_same_rows(pool, excluding)
     if isinstance(data, Pool):
         clock.timings["read"] += data.read_seconds

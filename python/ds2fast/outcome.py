@@ -282,9 +282,15 @@ class Selection(FrozenArrays):
 
         The same limits hold, so there may be fewer, or none.
         """
+        return self._ranked_as_given
+
+    @cached_property
+    def _ranked_as_given(self) -> IntArray:
         keys = self.given_scores.astype(np.float64) if self.given_keys is None else self.given_keys
         if self.rules.is_empty:
-            return dual_sort(keys, self.long_tail, len(self))
+            first = dual_sort(keys, self.long_tail, len(self))
+            first.setflags(write=False)
+            return first
         from ds2fast.ranking import rank_again
 
         return rank_again(self, keys, len(self), may_be_none=True)[1].indices

@@ -144,12 +144,14 @@ def select(
         Leave out a row whose cosine to a better selected one is as high, in (0, 1]; near copies
         have 0.95 and more.
     min_score : float, optional
-        Leave out rows that rank below it, on the scale of the levels. There may be fewer rows then.
+        Leave out rows that rank below it, on the scale of the levels, which count from 0. There may
+        be fewer rows then.
     max_rarity : float, optional
         Leave out rows rarer than this share of the rated ones, in (0, 1]: 0.99 leaves out the
         rarest hundredth, where junk gathers.
     exclude : path, list, table or Pool, optional
-        Rows of an evaluation, say, that no selected row may repeat; read as `data` is, no scores.
+        Rows of an evaluation, say, that no selected row may repeat; read as `data` is, with `text`
+        where they have its fields, without scores.
     exclude_ngram : int, optional
         A row repeats one of `exclude` that has so many words in a row in common with it.
     exclude_similarity : float, optional

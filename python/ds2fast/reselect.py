@@ -212,8 +212,9 @@ def _intake(
     check_given_graph(run.graph, len(run.given), settings.k)
     with clock.stage("read"):
         pool = run.pool()
-        excluding = None if exclude is None else read_excluding(exclude)
-        if excluding is not None:
+        excluding = None
+        if exclude is not None:
+            excluding = read_excluding(exclude, pool.text_option)
             refuse_same_rows(pool, excluding)
         return Intake(
             run.given,

@@ -179,9 +179,7 @@ def select_pool(
     ratings: dict[str, Any] | None = None,
 ) -> None:
     """Select out of a pool that was read; `ratings` beside it come before the options'."""
-    for trainer in save.trainers:
-        check_trainer(trainer, pool)
-    check_row_format(pool, save.rows)
+    check_saving(pool, save)
     with weak_evidence_told_once():
         selection = ds2fast.select(
             pool,
@@ -193,6 +191,13 @@ def select_pool(
             progress=progress_of(options),
         )
     save_and_tell(selection, options, save)
+
+
+def check_saving(pool: Pool, save: SaveOptions) -> None:
+    """Refuse rows that could not be written as they were asked for."""
+    for trainer in save.trainers:
+        check_trainer(trainer, pool)
+    check_row_format(pool, save.rows)
 
 
 def save_and_tell(selection: Selection, options: PoolOptions, save: SaveOptions) -> None:

@@ -12,6 +12,9 @@ import click
 import ds2fast
 from ds2fast.embedding.encode import check_model
 from ds2fast.errors import InputError
+from ds2fast.exclusion import read_excluding, refuse_same_rows
+from ds2fast.groups import group_rule
+from ds2fast.intake import read_groups
 from ds2fast.io.source import check_file
 from ds2fast.pool import Pool
 from ds2fast.rating.endpoint import resolve_endpoint
@@ -35,6 +38,7 @@ from ds2fast_cli.jobs import (
     PoolOptions,
     SaveOptions,
     SelectOptions,
+    check_saving,
     check_select,
     load_embeddings,
     select_pool,
@@ -183,6 +187,8 @@ def run_rate_and_select(
     if origin is not None:
         origin.check_texts(pool.texts)
     _check_amounts(pool, chosen, embeddings)
+    _check_rules(pool, chosen)
+    check_saving(pool, save)
     gold = _read_gold(pool_options, pool)
     ratings = rate_pool(options, pool)
     if not options.quiet:
@@ -226,6 +232,22 @@ def _check_amounts(pool: Pool, chosen: SelectOptions, embeddings: RowArray | Non
     rateable = len(pool) - pool.empty.count
     check_unrated(chosen.max_unrated, rateable, len(pool))
     resolve_amount(chosen.n, chosen.fraction, rateable)
+
+
+def _check_rules(pool: Pool, chosen: SelectOptions) -> None:
+    """Refuse groups that the rows do not have, and data to exclude that cannot be read."""
+    rules = chosen.rules
+    if rules["exclude"] is not None:
+        refuse_same_rows(pool, read_excluding(rules["exclude"], pool.text_option))
+    if rules["groups"] is not None:
+        has_text = pool.lengths > 0
+        group_rule(
+            read_groups(rules["groups"], pool, len(pool)),
+            has_text,
+            resolve_amount(chosen.n, chosen.fraction, int(has_text.sum())),
+            shares=rules["group_shares"],
+            caps=rules["group_caps"],
+        )
 
 
 def _read(options: RateOptions) -> Pool:

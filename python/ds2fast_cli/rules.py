@@ -70,7 +70,8 @@ _RULES = (
         help="Leave out rows so similar to a better selected one; near copies have 0.95 and more.",
     ),
     click.option(
-        "--min-score", type=float, metavar="SCORE", help="Leave out rows that rank below it."
+        "--min-score", type=float, metavar="SCORE",
+        help="Leave out rows that rank below it; levels count from 0.",
     ),
     click.option(
         "--max-rarity", type=float, metavar="SHARE",

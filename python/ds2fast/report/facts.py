@@ -149,3 +149,16 @@ class Facts:
 def quartiles(values: DoubleArray | IntArray) -> list[float]:
     """5th, 25th, 50th, 75th and 95th percentile."""
     return [float(value) for value in np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95])]
+
+
+def digits_apart(values: DoubleArray) -> int:
+    """Decimals, from 2 to 5, that tell different values apart.
+
+    Examples
+    --------
+    >>> digits_apart(np.array([0.991, 0.994, 0.9941])), digits_apart(np.array([0.1, 0.2]))
+    (4, 2)
+    """
+    number = len(np.unique(values))
+    enough = (digits for digits in range(2, 5) if len(np.unique(values.round(digits))) == number)
+    return next(enough, 5)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from ds2fast.results import DoubleArray
 
@@ -92,6 +93,9 @@ def distributions(
         if by_factor:
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter("{x:,.0f}")
+            # Within one power of ten most marks are minor ones; else their names would crowd.
+            narrow = edges[-1] < 10 * edges[0]
+            axes.xaxis.set_minor_formatter("{x:,.0f}" if narrow else NullFormatter())
         axes.set_xlabel(label)
         axes.set_xlim(edges[0], edges[-1])
 

@@ -15,7 +15,7 @@ from ds2fast.io.unicode import visible
 from ds2fast.io.write import write_manifest
 from ds2fast.manifest import manifest_of
 from ds2fast.report.extra import check_extra
-from ds2fast.report.facts import SHOWN_SOURCES, Facts, quartiles
+from ds2fast.report.facts import SHOWN_SOURCES, Facts, digits_apart, quartiles
 from ds2fast.report.map import draw_map
 from ds2fast.report.samples import rarest_selected, surest_corrections
 from ds2fast.report.texts import in_one_line
@@ -110,6 +110,7 @@ def _context(
         "comparison": facts.comparison(),
         "flow": facts.flow(),
         "num_rated": len(facts.rated),
+        "digits_apart": digits_apart,
         "fates": _fates(selection),
         "sources": _sources(selection),
         "map": draw_map(selection),

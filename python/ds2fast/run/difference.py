@@ -234,9 +234,18 @@ def _settings_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
     for prefix, part in parts.items():
         kept = {name: value for name, value in (part or {}).items() if name not in _NO_SETTINGS}
         found |= _flat(kept, prefix)
+    found["exclude"] = _excluded_words(manifest)
     found["trust"] = manifest["selection"].get("trust")
     found["version"] = (manifest.get("build") or {}).get("version")
     return found
+
+
+def _excluded_words(manifest: Mapping[str, Any]) -> str | None:
+    """What rows were compared with that must not be repeated: no argument, but a file's name."""
+    excluded = (manifest.get("rules") or {}).get("excluded")
+    if not isinstance(excluded, dict):
+        return None
+    return f"{excluded.get('compared_with')} rows of {excluded.get('name')}"
 
 
 def _flat(tree: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,15 @@ from ds2fast.run.state import STATE, State, read_state
 SCORES = "scores.parquet"
 
 _SECTIONS = ("input", "settings", "curation", "selection", "verdict", "files")
+_OPTIONAL_SECTIONS = ("encoder", "embedding_run", "graph", "transition", "rules")
+_ENTRIES = (
+    ("selection", "trust", int | float),
+    ("curation", "min_confidence", int | float | None),
+    ("verdict", "word", str),
+    ("input", "read", dict | None),
+    ("input", "files", list | None),
+)
+_OF_A_FILE = ("path", "sha256")
 _COLUMNS = (
     "index", "given_score", "curated_score", "misrated", "error_probability", "suggested_score",
     "confidence", "expected_score", "rank_key", "long_tail", "rank", "selected", "fate", "reason",
@@ -207,10 +216,24 @@ def _read_manifest(folder: Path) -> Mapping[str, Any]:
         raise InputFileError(
             f"run: expected finished results, but the save in {folder} was cut short; select again"
         )
-    missing = [name for name in _SECTIONS if not isinstance(manifest.get(name), dict)]
-    if missing:
-        raise _older(folder, f"its {MANIFEST} says nothing of {missing[0]!r}")
+    wrong = next(_wrong_entries(manifest), None)
+    if wrong is not None:
+        raise _older(folder, f"its {MANIFEST} says nothing of {wrong!r}, or something else")
     return manifest
+
+
+def _wrong_entries(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Names of what is missing, or is not what it should be, as far as anything reads it."""
+    yield from (name for name in _SECTIONS if not isinstance(manifest.get(name), dict))
+    for name in _OPTIONAL_SECTIONS:
+        if not isinstance(manifest.get(name), dict | None):
+            yield name
+    for section, name, kind in _ENTRIES:
+        if not isinstance(manifest[section].get(name), kind):
+            yield f"{section}.{name}"
+    for file in manifest["input"].get("files") or []:
+        if not (isinstance(file, dict) and {type(file.get(key)) for key in _OF_A_FILE} == {str}):
+            yield "input.files"
 
 
 def _read_columns(path: Path) -> dict[str, Any]:

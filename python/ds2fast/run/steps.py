@@ -64,7 +64,7 @@ def findings_of(source: FinishedRun | Selection) -> Findings:
             source.given,
             float(source.manifest["selection"]["trust"]),
             source.manifest["verdict"]["word"],
-            float(source.manifest["curation"]["min_confidence"]),
+            float(source.manifest["curation"].get("min_confidence") or 0.0),
         )
     from ds2fast.save import score_columns
 
@@ -128,7 +128,7 @@ def _neighbour_words(found: Findings, row: int) -> str:
     if not len(rated):
         return f"{words}; none of them is rated"
     counts = ", ".join(
-        f"{count} were given {level}"
+        f"{count} {'was' if count == 1 else 'were'} given {level}"
         for level, count in zip(*np.unique(rated, return_counts=True), strict=True)
     )
     return f"{words}; {len(rated)} are rated: {counts}"
