@@ -119,7 +119,7 @@ def test_sources_by_hand() -> None:
     groups = ["a", "b", "a", None, "b", "a", "a", "b", "c"]
     sources = find_sources(groups, GIVEN, KEYS, [0, 5, 4])
     assert [source.name for source in sources] == ["a", "b", "c", "none given"]
-    figures = [(s.rows, s.rated, s.selected, s.mean_given, s.mean_expected) for s in sources]
+    figures = [(s.rows, s.rated, s.selected, s.mean_given, s.mean_key) for s in sources]
     assert figures == [
         (4, 4, 2, 2.5, (4.8 + 3.5 + 4.0 + 0.5) / 4),
         (3, 3, 1, 2.0, (3.0 + 1.0 + 0.25) / 3),
@@ -129,7 +129,7 @@ def test_sources_by_hand() -> None:
     assert all(source.transition_matrix is None for source in sources)
     decided = decide([0, 5, 4], GIVEN, KEYS, RARITY, groups=np.array(groups, dtype=object))
     lines = str(decided).splitlines()
-    assert lines[1].startswith("by source: rows, selected, mean score as given, mean expected")
+    assert lines[1].startswith("by source: rows, selected, mean score as given, mean it ranks by")
     assert lines[2].split() == ["a", "4", "2", "2.50", "3.20"]
     assert lines[4].split() == ["c", "1", "0", "none", "none"]
 

@@ -174,7 +174,7 @@ def test_sources_are_those_of_the_pool(selection: ds2fast.Selection, page: Page)
     assert [_number(row[2]) for row in rows] == [200, 200, 200]
     assert sum(_number(row[3]) for row in rows) == NUM_SELECTED
     for row, source in zip(rows, selection.decided.sources, strict=True):
-        assert row[4:] == [f"{source.mean_given:.2f}", f"{source.mean_expected:.2f}"]
+        assert row[4:] == [f"{source.mean_given:.2f}", f"{source.mean_key:.2f}"]
 
 
 def test_bands_are_shown_where_there_are_some() -> None:

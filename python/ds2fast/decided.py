@@ -30,7 +30,7 @@ class Source(ShortRepr):
         The group's label in words.
     rows, rated, selected : int
         Rows of the pool, rated rows and selected rows.
-    mean_given, mean_expected : float or None
+    mean_given, mean_key : float or None
         Mean of the scores as given and of the ranking values over its rated rows; None without any.
     transition_matrix : (K, K) float64 or None
         `T[i, a]`: of the posterior mass on level i the share in rows that were given a; NaN in a
@@ -43,7 +43,7 @@ class Source(ShortRepr):
     rated: int
     selected: int
     mean_given: float | None
-    mean_expected: float | None
+    mean_key: float | None
     transition_matrix: DoubleArray | None = None
 
     def record(self) -> dict[str, Any]:
@@ -218,7 +218,7 @@ def find_sources(
         np.bincount(part, minlength=len(names))
         for part in (codes, codes[rated], codes[np.asarray(indices, dtype=np.int64)])
     )
-    mean_given, mean_expected = (
+    mean_given, mean_key = (
         _means(codes[rated], array[rated], num_rated) for array in (levels, ranking)
     )
     matrices = _matrices_by_source(codes, levels, posterior, num_rated)
@@ -229,7 +229,7 @@ def find_sources(
             int(num_rated[s]),
             int(selected[s]),
             mean_given[s],
-            mean_expected[s],
+            mean_key[s],
             matrices[s],
         )
         for s in sorted(range(len(names)), key=lambda s: (-rows[s], names[s]))
@@ -241,11 +241,11 @@ def describe_sources(sources: tuple[Source, ...]) -> list[str]:
     if not sources:
         return []
     width = max(len(source.name[:30]) for source in sources[:SHOWN_SOURCES])
-    lines = ["by source: rows, selected, mean score as given, mean expected, diagonal of T"]
+    lines = ["by source: rows, selected, mean score as given, mean it ranks by, diagonal of T"]
     for source in sources[:SHOWN_SOURCES]:
         words = (
             f"  {source.name[:30]:<{width}}  {source.rows:>8}  {source.selected:>7}"
-            f"  {_in_words(source.mean_given)}  {_in_words(source.mean_expected)}"
+            f"  {_in_words(source.mean_given)}  {_in_words(source.mean_key)}"
         )
         if source.transition_matrix is not None:
             shares = " ".join(f"{share:.2f}" for share in np.diag(source.transition_matrix))

@@ -84,6 +84,7 @@ def _selection_record(selection: Selection) -> dict[str, Any]:
         "above_cut": cut.above,
         "at_cut": cut.at_cut,
         "candidates_at_cut": cut.candidates,
+        "copies": selection.num_copies,
         "same_as_given": int(np.isin(selection.indices, selection.ranked_as_given()).sum()),
         "trust": selection.trust,
         "decided": selection.decided.record(),

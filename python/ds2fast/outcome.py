@@ -232,6 +232,17 @@ class Selection(FrozenArrays):
         return np.isin(self.choice.fates, [Fate.SELECTED, Fate.BELOW])
 
     @cached_property
+    def num_copies(self) -> int:
+        """Selected rows that are copies (cosine 0.999 or more) of a better selected one."""
+        from ds2fast.pool_checks import COPY_SIMILARITY
+
+        rank = np.full(len(self.given_scores), len(self), dtype=np.int64)
+        rank[self.indices] = np.arange(len(self))
+        near = self.graph.similarities[self.indices] >= np.float32(COPY_SIMILARITY)
+        better = rank[self.graph.indices[self.indices]] < np.arange(len(self))[:, None]
+        return int((near & better).any(axis=1).sum())
+
+    @cached_property
     def decided(self) -> Decided:
         """What decided this selection: score, correction or rarity; text length; sources.
 

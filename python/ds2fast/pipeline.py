@@ -260,6 +260,7 @@ def select(
                 curation=curation,
                 groups=groups,
                 limits=limits,
+                fields={"scores": scores, "repeats": repeats, "gold": gold},
                 transition_given=transition_given,
                 curation_given=curation_given,
             ),

@@ -27,7 +27,7 @@ class Keep(Enum):
 
 KEEP: Final = Keep.AS_IT_WAS
 
-_OF_THE_FIRST_RUN = ("embeddings_given", "graph_given", "edges", "max_unrated")
+_OF_THE_FIRST_RUN = ("fields", "embeddings_given", "graph_given", "edges", "max_unrated")
 """Settings that nothing asked for here can change."""
 
 

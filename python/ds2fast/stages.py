@@ -19,6 +19,7 @@ from ds2fast.knn import knn_graph
 from ds2fast.limits import Limits
 from ds2fast.positions import principal_plane
 from ds2fast.progress import Reporter
+from ds2fast.ratings import is_names
 from ds2fast.results import Curation, Embeddings, FloatArray, IntArray, RowArray, TransitionEstimate
 from ds2fast.settings import Settings
 from ds2fast.sharing import VOTERS
@@ -152,10 +153,14 @@ class Stages:
         curation: Curation,
         groups: Any,
         limits: Limits,
+        fields: Mapping[str, Any] = MappingProxyType({}),
         transition_given: bool = False,
         curation_given: bool = False,
     ) -> Mapping[str, Any]:
-        """Arguments of a selection in force, for the manifest."""
+        """Arguments of a selection in force, for the manifest.
+
+        Of `fields` (scores, repeats, gold as they were given) the names are kept, arrays are not.
+        """
         return MappingProxyType(
             {
                 "n": n,
@@ -163,6 +168,7 @@ class Stages:
                 "rounds": curation.rounds,
                 "max_unrated": self.settings.max_unrated,
                 "trust": self.settings.trust,
+                "fields": {name: _names_of(given) for name, given in fields.items()},
                 "groups": groups if isinstance(groups, str) else None,
                 "limits": limits.record(),
                 **self.start_record(preset),
@@ -226,6 +232,13 @@ def graph_width(k: int, num_rows: int, rated_share: float) -> int:
     needed = math.ceil((votes + 3.0 * math.sqrt(votes * (1.0 - inside))) / inside)
     heard = math.ceil(VOTERS / max(rated_share, 1e-9))
     return min(max(k, 2, min(max(needed, heard), max(MAX_GRAPH_WIDTH, 2 * k))), num_rows - 1)
+
+
+def _names_of(given: Any) -> str | list[str] | None:
+    """A field's name or several; None where there are arrays, or nothing."""
+    if isinstance(given, str):
+        return given
+    return list(given) if is_names(given) else None
 
 
 def _rows_with(table: IntArray | None) -> int:

@@ -27,6 +27,7 @@ def describe_findings(selection: Selection) -> str:
         _describe_verdict(selection.verdict, selection.trust),
         _describe_curation(selection),
         f"{describe_cut(selection)}\n{selection.decided}\n{_describe_change(selection)}",
+        *_describe_copies(selection),
         *_describe_rules(selection),
     ]
     return "\n\n".join((*parts, describe_timings(selection.timings)))
@@ -142,6 +143,16 @@ def _describe_curation(selection: Selection) -> str:
             f"{words}{corrected} were corrected at confidence {curation.min_confidence:g} or more"
         )
     return f"{words}for {corrected} of them another score is likelier than the given one"
+
+
+def _describe_copies(selection: Selection) -> list[str]:
+    """That copies were selected, where nobody asked to leave them out."""
+    if not selection.num_copies:
+        return []
+    return [
+        f"{selection.num_copies} of the selected rows are copies (cosine 0.999 or more) of better "
+        "ones among them; max_similarity=0.99 (--max-similarity) leaves copies out"
+    ]
 
 
 def _describe_rules(selection: Selection) -> list[str]:
