@@ -364,6 +364,29 @@ def test_what_a_trainer_is_given_as_a_copy_is_told(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("quiet", [True, False])
+def test_rows_that_a_trainer_loses_are_warned_of_once(tmp_path: Path, *, quiet: bool) -> None:
+    write_rated(tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "pool.jsonl").read_text().splitlines()]
+    chats = [[{"from": "human", "value": row["text"]}, {"from": "gpt", "value": "So"}]
+             for row in rows]  # fmt: skip
+    for chat in chats[::2]:
+        del chat[1]
+    written = [{"conversations": chat, "score": row["score"]}
+               for chat, row in zip(chats, rows, strict=True)]  # fmt: skip
+    (tmp_path / "pool.jsonl").write_text("".join(json.dumps(row) + "\n" for row in written))
+    arguments = (tmp_path / "pool.jsonl", "--embeddings", tmp_path / "rows.npy", "--no-report")
+    result = run("select", *arguments, "-n", 100, "-o", tmp_path / "out", "--trainer", "trl",
+                 *["-q"] * quiet)  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    notes = json.loads((tmp_path / "out" / "manifest.json").read_text())["trainers"]["trl"]["notes"]
+    assert any("so a copy for trl cannot hold them" in note for note in notes)
+    for note in notes:
+        assert result.stderr.count(note) == 1
+        assert f"WARNING: {note}\n" in result.stderr
+    assert ("450 rows have no answer, the first is row 0" in result.stderr) is not quiet
+
+
 def test_too_many_unrated_rows_are_refused_unless_allowed(tmp_path: Path) -> None:
     write_rated(tmp_path)
     rows = [json.loads(line) for line in (tmp_path / "pool.jsonl").read_text().splitlines()]

@@ -160,7 +160,7 @@ def test_the_rows_of_the_pool_themselves_are_refused(tmp_path: Path) -> None:
     pool = read(path, scores=None)
     refuse_same_rows(pool, read(other, scores=None))
     refuse_same_rows(read([{"text": "one"}], scores=None), read([{"text": "one"}], scores=None))
-    for same in (pool, read(copy, scores=None)):
+    for same in (pool, read(copy, scores=None), read([other, copy], scores=None)):
         with pytest.raises(InputError, match="exclude: expected other rows than those of data"):
             refuse_same_rows(pool, same)
 
@@ -179,5 +179,42 @@ def test_rows_to_exclude_are_read_like_the_pools_where_they_are_alike() -> None:
     assert list(read_excluding(rows, "{q} is {a}").texts) == ["one is 1"]
     assert list(read_excluding(rows).texts) == ["something else"]
     assert list(read_excluding([{"text": "one"}], "{q} is {a}").texts) == ["one"]
-    with pytest.raises(InputError, match=r"^exclude: found no field"):
-        read_excluding([{"b": "one"}], "{q} is {a}")
+    assert list(read_excluding([{"b": "one"}], "{q} is {a}").texts) == ["one"]
+    with pytest.raises(InputError, match=r"^exclude: expected rows with a text, got 1 without any"):
+        read_excluding([{"b": 1}], "{q} is {a}")
+
+
+ASKED = "Differentiate between an imbroglio and a quagmire."
+LEAKED = f"###user: {ASKED}\n###assistant: An imbroglio is a confused affair.\n"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"question": ASKED, "answer": "dunno"},
+        {"messages": [{"role": "system", "content": "Be brief."},
+                      {"role": "user", "content": ASKED}]},
+        {"prompt": ASKED},
+        {"input": ASKED, "target": "dunno"},
+        {"question": ASKED, "choices": ["a brawl", "a bog"]},
+    ],
+)  # fmt: skip
+def test_a_leaked_question_is_found_whatever_its_answer(row: dict[str, Any]) -> None:
+    texts = ["###user: Name a fruit.\n###assistant: A pear.\n", LEAKED]
+    assert exclude_repeats(texts, [{"text": "other"}, row]).because.tolist() == [-1, 1]
+    pool = read([{"text": "other"}, {"answer": "", "question": ASKED}], scores=None)
+    assert exclude_repeats(texts, pool).because.tolist() == [-1, 1]
+
+
+def test_a_stock_question_and_a_system_prompt_exclude_nothing() -> None:
+    def ask(number: int) -> dict[str, Any]:
+        told = {"role": "system", "content": "You answer questions with a single word."}
+        asked = {"role": "user", "content": ASKED}
+        said = {"role": "assistant", "content": f"word{number}"}
+        return {"messages": [told, asked, said]}
+
+    prompt = "###system: You answer questions with a single word.\n###user: Name a fruit.\n"
+    texts = [LEAKED, prompt]
+    assert exclude_repeats(texts, [ask(0)]).because.tolist() == [0, -1]
+    assert exclude_repeats(texts, [ask(n) for n in range(5)]).because.tolist() == [0, -1]
+    assert exclude_repeats(texts, [ask(n) for n in range(6)]).because.tolist() == [-1, -1]

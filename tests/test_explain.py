@@ -186,6 +186,41 @@ def test_texts_that_cannot_be_read_again_are_left_out_and_the_reason_told(
     )
 
 
+def test_texts_that_were_moved_are_shown(made: tuple[Path, Selection], tmp_path: Path) -> None:
+    pool = write_pool(tmp_path / "pool.jsonl")
+    save_run(pool, tmp_path / "out")
+    now = pool.rename(tmp_path / "now.jsonl")
+    lost = explain(tmp_path / "out", 3)
+    assert lost.text is None
+    assert "--data FILE" in lost.notes[0]
+    assert explain(tmp_path / "out", 3, data=now).text == text_of(3)
+    shown = run(tmp_path / "out", 3, "--data", now)
+    assert shown.stdout == f"{explain(tmp_path / 'out', 3, data=[now])}\n"
+    other = run(tmp_path / "out", 3, "--data", tmp_path / "out" / "selected.jsonl")
+    assert other.exit_code == 2
+    assert "selected.jsonl to hold what" in other.stderr
+    with pytest.raises(InputError, match="data: expected beside a finished run, got a selection"):
+        explain(made[1], 3, data=now)
+
+
+def test_a_row_without_text_is_not_called_unrated(tmp_path: Path) -> None:
+    pool = write_pool(tmp_path / "pool.jsonl")
+    rows = [json.loads(line) for line in pool.read_text().splitlines()]
+    rows[3] |= {"text": "", "score": 2}
+    pool.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    selection = save_run(pool, tmp_path / "out")
+    for found in (explain(tmp_path / "out", 3), explain(selection, 3)):
+        assert found.reason == "no text"
+        assert [step.name for step in found.steps] == ["score", "neighbours", "selection"]
+        assert words_of(found, "score") == "no text, so no score counts (2 as it came)"
+        assert "text= (--text)" in words_of(found, "selection")
+        assert "unrated" not in str(found)
+    other = int(np.flatnonzero((selection.graph.indices[:, :10] == 3).any(axis=1))[0])
+    (line,) = [line for line in str(explain(selection, other)).splitlines() if "row 3," in line]
+    assert re.fullmatch(r"  row 3, cosine 0\.\d+; no text", line)
+    assert explain(selection, UNRATED_ROW).reason == "unrated"
+
+
 @pytest.mark.parametrize("row", [-1, ROWS, 10**9])
 def test_a_row_that_is_not_there(row: int, made: tuple[Path, Selection]) -> None:
     with pytest.raises(InputError, match=f"row: expected .*, got {row}"):

@@ -93,6 +93,36 @@ def test_a_short_text_counts_where_it_is_contained_whole() -> None:
     assert runs.found_in(texts).tolist() == [0, -1, -1]
 
 
+def test_a_short_question_counts_without_its_answer() -> None:
+    asked = "What is the capital of France?"
+    own = [f"{OTHER} Who?", f"{asked} Paris"]
+    runs = Runs(own, 13, [["Who wrote the old Faust?", OTHER], [asked]])
+    texts = [
+        "Quiz: what is the CAPITAL of France; Lyon",
+        "What is the capital of all France?",  # not whole
+        "Who wrote the old Faust?",  # five words say too little
+        " ".join(OTHER.split()[2:15]),  # longer ones count by their runs, as ever
+    ]
+    assert runs.found_in(texts).tolist() == [1, -1, -1, 0]
+    assert Runs(own, 6, [[], [asked]]).found_in(texts).tolist() == [1, -1, -1, 0]
+
+
+def test_a_question_belongs_to_the_first_row_that_has_it() -> None:
+    asked = "What is the capital of France?"
+    own = ["no words of it", f"{asked} Paris", asked]
+    assert Runs(own, 13, [[], [asked], []]).found_in([f"{asked} Lyon"]).tolist() == [1]
+
+
+def test_a_stock_question_of_many_texts_does_not_count() -> None:
+    asked = "What is the mood of this review?"
+    few = [f"{asked} {word}" for word in ("good", "bad", "glad", "sad", "mad")]
+    questions = [[asked]] * 5
+    text = f"{asked} None."
+    assert Runs(few, 13, questions).found_in([text]).tolist() == [0]
+    # A sixth text that holds it as a part of a longer question is one more.
+    assert Runs([*few, f"Say: {asked} {OTHER}"], 13, questions).found_in([text]).tolist() == [-1]
+
+
 def test_a_template_of_many_texts_does_not_count() -> None:
     prompt = (
         "You are a helpful assistant that answers every question with great care and in detail."

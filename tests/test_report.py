@@ -7,7 +7,9 @@ import hashlib
 import importlib.util
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -22,6 +24,7 @@ from ds2fast.report.figures import bars_of_levels, bin_edges, distributions, sha
 from ds2fast.report.map import DRAWN_POINTS, draw_map
 from ds2fast.report.samples import rarest_selected, surest_corrections
 from ds2fast.report.texts import in_one_line, turns_of
+from ds2fast.results import Verdict
 from ds2fast.save import score_columns
 from ds2fast_cli.commands import program
 from report_selection import HOSTILE, LEVELS, NUM_SELECTED, Page, hostile_selection
@@ -373,6 +376,77 @@ def test_command_makes_the_page_of_a_finished_run(tmp_path: Path) -> None:
     other = [*asked, "-o", str(tmp_path / "page.html"), "--title", "Mine"]
     assert runner.invoke(program, other).exit_code == 0
     assert "Mine" in Page((tmp_path / "page.html").read_bytes()).words
+
+
+@pytest.mark.filterwarnings("ignore::ds2fast.WeakEvidenceWarning")
+def test_command_finds_rows_that_were_moved(tmp_path: Path) -> None:
+    source = tmp_path / "pool.jsonl"
+    source.write_text("".join(f'{{"text": "t{i}", "score": {i % 3}}}\n' for i in range(60)))
+    rows = np.random.default_rng(0).normal(size=(60, 8))
+    ds2fast.select(source, embeddings=rows, n=9, k=5, progress=False).save(tmp_path / "out")
+    now = source.rename(tmp_path / "now.jsonl")
+    asked = ["report", str(tmp_path / "out"), "-q", "--overwrite"]
+    lost = CliRunner().invoke(program, asked)
+    assert (lost.exit_code, "--data FILE" in lost.stderr) == (2, True)
+    done = CliRunner().invoke(program, [*asked, "--data", str(now)])
+    assert done.exit_code == 0, done.stderr
+    assert "9 rows of now.jsonl" in Page((tmp_path / "out" / "report.html").read_bytes()).words
+    before = now.read_bytes()
+    onto = CliRunner().invoke(program, [*asked, "--data", str(now), "-o", str(now)])
+    assert (onto.exit_code, now.read_bytes() == before) == (2, True)
+
+
+@pytest.mark.filterwarnings("ignore::ds2fast.WeakEvidenceWarning")
+def test_command_says_how_rows_from_memory_are_shown(tmp_path: Path) -> None:
+    pool = [{"text": f"t{i}", "score": i % 3} for i in range(60)]
+    rows = np.random.default_rng(0).normal(size=(60, 8))
+    ds2fast.select(pool, embeddings=rows, n=9, k=5, progress=False).save(tmp_path / "out")
+    done = CliRunner().invoke(program, ["report", str(tmp_path / "out"), "-q", "--overwrite"])
+    assert done.exit_code == 2
+    assert "Selection.report()" in done.stderr
+    assert "select --report" in done.stderr
+
+
+@pytest.mark.parametrize("word", ["verified", "plausible", "weak", "unreliable"])
+@pytest.mark.parametrize("trust", [0.0, 0.5, 1.0])
+def test_sentences_are_kept_apart(word: Any, trust: float) -> None:
+    whole = hostile_selection()
+    estimate = whole.transition
+    assert estimate is not None
+    words = Page(
+        report_html(
+            replace(
+                whole,
+                pool=None,
+                groups=None,
+                trust=trust,
+                verdict=Verdict(word, ("a cause",)),
+                transition=replace(estimate, own=0.2),
+            )
+        )
+    ).words
+    assert "unlike near rows'. Of the estimate" in " ".join(words.split())
+    assert re.findall(r"[a-z)'][.;:][A-Z]\w*", words.split("Manifest:")[0]) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"trust": 1.0}, "which is more cautious, since a row may have a quality of its own"),
+        ({"trust": 0.5}, "do not share; and the ranking goes only 50% of the way to it"),
+        ({"trust": 0.5, "method": "simifeat"}, "by the corrected score; and the ranking goes only"),
+        ({"trust": 1.0, "method": "simifeat"}, None),
+        ({"trust": 0.0}, None),
+    ],
+)
+def test_why_a_corrected_row_may_be_selected(more: dict[str, Any], said: str | None) -> None:
+    chosen = hostile_selection(**more)
+    page = Page(report_html(chosen))
+    assert ("may be selected all the same" in page.words) == (said is not None)
+    assert (said or "") in page.words
+    first = surest_corrections(chosen, 1)[0]
+    assert first.key == chosen.keys[first.row]
+    assert f"ranks by {first.key:.2f}" in page.words
 
 
 @pytest.mark.filterwarnings("ignore::ds2fast.WeakEvidenceWarning")

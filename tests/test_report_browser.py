@@ -194,3 +194,38 @@ def _luminance(colour: str) -> float:
 
 def _contrast(first: float, second: float) -> float:
     return (max(first, second) + 0.05) / (min(first, second) + 0.05)
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE])
+def test_labels_of_the_bar_are_whole_or_out_of_sight(
+    browser: Browser, address: str, size: dict[str, int]
+) -> None:
+    page = Opened(browser, address, viewport=size).page
+    for share in (0.02, 0.06, 0.12, 0.3, 0.9):
+        page.eval_on_selector(
+            ".stack",
+            """(stack, share) => {
+                const [first, second] = stack.children;
+                first.style.setProperty("--w", 1 - share);
+                second.style.setProperty("--w", share);
+                [...stack.children].slice(2).forEach(part => part.remove());
+            }""",
+            share,
+        )
+        seen = page.eval_on_selector_all(
+            ".stack b",
+            """labels => labels.map(label => {
+                const own = label.getBoundingClientRect();
+                const part = label.parentElement.getBoundingClientRect();
+                return {
+                    words: label.innerText,
+                    hidden: own.top >= part.bottom,
+                    whole: own.right <= part.right && own.bottom <= part.bottom + 1,
+                };
+            })""",
+        )
+        assert [label["words"] for label in seen if label["hidden"] == label["whole"]] == []
+        if share == 0.3 and size == WIDE:
+            assert not any(label["hidden"] for label in seen)
+        if share == 0.02:
+            assert seen[-1]["hidden"]

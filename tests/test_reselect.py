@@ -228,6 +228,23 @@ def test_changed_rows_are_refused(data: Path, vectors: FloatArray, tmp_path: Pat
         ds2fast.reselect(tmp_path / "out")
 
 
+def test_rows_that_were_moved_are_named(data: Path, vectors: FloatArray, tmp_path: Path) -> None:
+    lines = data.read_bytes().splitlines(keepends=True)
+    parts = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
+    parts[0].write_bytes(b"".join(lines[:100]))
+    parts[1].write_bytes(b"".join(lines[100:]))
+    saved(tmp_path / "out", parts, vectors, n=20)
+    (tmp_path / "now").mkdir()
+    moved = [part.rename(tmp_path / "now" / part.name) for part in parts]
+    with pytest.raises(ds2fast.InputFileError, match=r"one\.jsonl.*select --from OUT FILE"):
+        ds2fast.reselect(tmp_path / "out", n=30)
+    again = ds2fast.reselect(tmp_path / "out", n=30, data=moved)
+    same(again, ds2fast.select(data, embeddings=vectors, n=30))
+    assert again.selected == [json.loads(lines[row]) for row in again.indices]
+    again.save(tmp_path / "again")  # which now knows where they lie
+    assert len(ds2fast.reselect(tmp_path / "again", n=7)) == 7
+
+
 # --- The command line -----------------------------------------------------------------------------
 
 
@@ -249,10 +266,31 @@ def test_select_from_a_run(data: Path, vectors: FloatArray, tmp_path: Path) -> N
         assert [json.loads(line) for line in found] == expected.selected
 
 
+def test_select_from_a_run_whose_rows_were_moved(
+    data: Path, vectors: FloatArray, tmp_path: Path
+) -> None:
+    before, now = tmp_path / "pool.jsonl", tmp_path / "now.jsonl"
+    before.write_bytes(data.read_bytes())
+    saved(tmp_path / "out", before, vectors, n=20)
+    before.rename(now)
+    words = ("select", "--from", tmp_path / "out", "-n", 30, "--no-report", "-o", tmp_path / "new")
+    lost = run_cli(*words)
+    assert (lost.exit_code, "select --from OUT FILE" in lost.stderr) == (2, True)
+    other = run_cli(*words, tmp_path / "out" / "selected.jsonl")
+    assert other.exit_code == 2
+    assert "selected.jsonl to hold what" in other.stderr
+    stream = run_cli(*words, "-")
+    assert (stream.exit_code, "a file on disk, got -" in stream.stderr) == (2, True)
+    done = run_cli(*words, now)
+    assert done.exit_code == 0, done.output
+    found = (tmp_path / "new" / "selected.jsonl").read_text().splitlines()
+    expected = ds2fast.select(data, embeddings=vectors, n=30)
+    assert [json.loads(line) for line in found] == expected.selected
+
+
 @pytest.mark.parametrize(
     ("words", "match"),
     [
-        (("--from", "out", "data.jsonl"), "--from has no effect beside DATA"),
         (("--from", "out", "--model", "x"), "--model has no effect beside --from"),
         (("--from", "out", "--scores", "x"), "--scores has no effect beside --from"),
         (("--from", "out", "--rate-with", "x"), "--rate-with has no effect beside --from"),

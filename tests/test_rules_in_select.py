@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner, Result
 
 import ds2fast
 from ds2fast.choice import Fate
 from ds2fast.results import IntArray
 from ds2fast.stages import Stages
+from ds2fast_cli.commands import program
 from encoder_fixtures import WORDS
 from planted import plant
 from static_fixtures import make_table, write_static
@@ -152,3 +155,51 @@ def test_weak_evidence_is_warned_of_where_select_was_called() -> None:
     with pytest.warns(ds2fast.WeakEvidenceWarning) as told:
         ds2fast.select(embeddings=random.normal(size=(200, 8)), n=10, **noise)
     assert told[0].filename == __file__
+
+
+def run_select(folder: Path, *options: object) -> Result:
+    """`ds2fast select` over a pool whose vectors are given."""
+    rows = [{"text": f"row {row} of the pool has its very own number {row}",
+             "score": int(POOL.scores[row])} for row in range(240)]  # fmt: skip
+    (folder / "pool.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    np.save(folder / "vectors.npy", POOL.rows)
+    words = ["select", folder / "pool.jsonl", "--embeddings", folder / "vectors.npy", "-n", 20,
+             "-o", folder / "out", "--no-report", *options]  # fmt: skip
+    return CliRunner().invoke(program, [str(word) for word in words])
+
+
+def test_several_files_to_exclude_count_together(tmp_path: Path) -> None:
+    files = [tmp_path / "first.jsonl", tmp_path / "second.jsonl"]
+    for row, file in zip((3, 8), files, strict=True):
+        asked = f"row {row} of the pool has its very own number {row}"
+        file.write_text(json.dumps({"prompt": asked}) + "\n")
+    done = run_select(tmp_path, "--exclude", files[0], "--exclude", files[1])
+    assert done.exit_code == 0, done.output
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    told = manifest["rules"]["excluded"]
+    assert (told["name"], told["by_words"]) == ("first.jsonl + second.jsonl", 2)
+    alike = ds2fast.select(tmp_path / "pool.jsonl", n=20, embeddings=POOL.rows, exclude=files)
+    assert rows_with(alike, Fate.EXCLUDED).tolist() == [3, 8]
+    fates = pq.read_table(tmp_path / "out" / "scores.parquet").column("fate").to_pylist()
+    assert [row for row, fate in enumerate(fates) if fate == "excluded"] == [3, 8]
+
+
+SINGLE = {
+    "--groups": "text", "--max-similarity": "0.9", "--min-score": "1", "--max-rarity": "0.9",
+    "--exclude-ngram": "9", "--exclude-similarity": "0.9",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("option", SINGLE)
+def test_a_single_rule_given_twice_is_refused(option: str, tmp_path: Path) -> None:
+    done = run_select(tmp_path, option, SINGLE[option], option, SINGLE[option])
+    assert done.exit_code == 2
+    assert f"Invalid value for '{option}': expected it once, got it 2 times" in done.stderr
+
+
+def test_a_missing_file_of_gold_scores_is_told_as_such(tmp_path: Path) -> None:
+    done = run_select(tmp_path, "--gold", tmp_path / "missing.jsonl")
+    assert done.exit_code == 2
+    assert "gold: expected a field of the rows or a file (--gold), but there is no" in done.stderr
+    done = run_select(tmp_path, "--gold", "missing")
+    assert "expected a field of the rows, got 'missing'" in done.stderr

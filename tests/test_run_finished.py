@@ -96,11 +96,44 @@ def test_rows_that_changed_or_went_are_refused(tmp_path: Path) -> None:
     assert run.rows([1])[0]["text"] == text_of(1)
 
 
+def test_rows_that_were_moved_are_known_by_their_hashes(tmp_path: Path) -> None:
+    names = ("a.jsonl", "b.jsonl")
+    first, second = write_pool(tmp_path / "a.jsonl", range(100)), tmp_path / "b.jsonl"
+    write_pool(second, range(100, ROWS))
+    save_run([first, second], tmp_path / "out")
+    (tmp_path / "now").mkdir()
+    moved = [(tmp_path / name).rename(tmp_path / "now" / name) for name in names]
+    run = FinishedRun.open(tmp_path / "out")
+    with pytest.raises(InputFileError, match=r"a\.jsonl, .*cannot be read: .*data= \(explain"):
+        run.pool()
+    wrong: list[tuple[object, str]] = [
+        (
+            moved[::-1],
+            r"b\.jsonl to hold what .*a\.jsonl held .* in this order: a\.jsonl, b\.jsonl",
+        ),
+        (moved[0], r"expected the 2 files that .*out came from \(a\.jsonl, b\.jsonl\), got 1"),
+        ([*moved, moved[0]], "got 3"),
+        ([], "got 0"),
+        ([tmp_path / "nowhere.jsonl", moved[1]], r"nowhere\.jsonl does not exist"),
+        ("-", "expected the 2 files"),
+    ]
+    for data, match in wrong:
+        with pytest.raises(InputFileError, match=match):
+            run.pool(data)  # type: ignore[arg-type]
+    for data in (moved, tuple(map(str, moved)), str(tmp_path / "now" / "*.jsonl")):
+        run = FinishedRun.open(tmp_path / "out")
+        assert list(run.pool(data).texts) == [text_of(row) for row in range(ROWS)]
+        assert run.rows([101])[0]["text"] == text_of(101)  # there from now on
+
+
 def test_rows_from_memory_and_arrays_cannot_be_read_again(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in write_pool(tmp_path / "p").read_text().splitlines()]
     save_run(rows, tmp_path / "memory")
-    with pytest.raises(InputError, match="came from memory or standard input"):
-        FinishedRun.open(tmp_path / "memory").pool()
+    for data in (None, tmp_path / "p"):
+        with pytest.raises(
+            InputError, match=r"came from memory or standard input; Selection\.report\(\)"
+        ):
+            FinishedRun.open(tmp_path / "memory").pool(data)
     chosen = select(scores=POOL.scores, embeddings=POOL.rows, n=5, trust=0, progress=False)
     chosen.save(tmp_path / "arrays")
     run = FinishedRun.open(tmp_path / "arrays")

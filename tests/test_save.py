@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ds2fast.errors import InputError, InputFileError, OutputError
+from ds2fast.errors import InputError, InputFileError, OutputError, TrainerWarning
 from ds2fast.graph import KnnGraph
 from ds2fast.io.output import check_output_dir, check_replaceable, made_directory
 from ds2fast.io.read import read
@@ -372,6 +372,27 @@ def test_rows_that_a_trainer_does_not_take_lie_beside_as_a_copy(kind: Any, tmp_p
         save_selection(selection, out, trainers=["trl"], overwrite=True)
     save_selection(selection, out, overwrite=True)
     assert (out / "selected.trl.jsonl").read_text() == "theirs"
+
+
+def test_rows_that_a_trainer_loses_are_warned_of(tmp_path: Path) -> None:
+    rows = [
+        {"conversations": [{"from": "human", "value": f"{n}?"}, *answer], "score": n}
+        for n, answer in enumerate([[], *[[{"from": "gpt", "value": "So"}]] * 3])
+    ]
+    selection, out = make_selection(read(rows), rows=(3, 0)), tmp_path / "out"
+    with pytest.warns(TrainerWarning) as met:
+        selection.save(out, trainers=["trl"])
+    told = [str(one.message) for one in met]
+    assert [one.filename for one in met] == [__file__] * len(told)
+    assert told == manifest_in(out)["trainers"]["trl"]["notes"]
+    assert "selected.trl.jsonl holds a copy of 1 of 2 rows" in told[0]
+    assert "1 of 2 rows (first: row 0) have no turn in which an assistant says" in told[1]
+    # The best two by the scores as given have an answer.
+    assert told[-1].startswith("trl: the copies differ in size")
+    assert "(selected.trl.jsonl 1, " in told[-1]
+    assert "control_top_given.trl.jsonl 2 rows)" in told[-1]
+    whole = make_selection(read(rows), rows=(3, 1))
+    whole.save(tmp_path / "whole", trainers=["trl"], controls=False)  # a warning is an error here
 
 
 @pytest.mark.parametrize("rows", [None, [{"text": f"{n}", "score": n % 2} for n in range(4)]])

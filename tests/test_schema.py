@@ -251,6 +251,74 @@ def test_describe_says_that_rejected_was_passed_over() -> None:
     )
 
 
+ADD_CALL = [{"function": {"name": "add", "arguments": "{}"}}]
+
+
+@pytest.mark.parametrize(
+    ("row", "answered"),
+    [
+        ({"instruction": "Hi", "output": ""}, False),
+        ({"instruction": "Hi", "output": None}, False),
+        ({"instruction": "Hi", "output": None, "response": "x"}, True),
+        ({"instruction": "Hi", "output": "x"}, True),
+        ({"instruction": "Hi", "output": "", "history": [["a", "b"]]}, True),
+        ({"prompt": "Hi", "completion": " "}, False),
+        ({"question": "Hi", "answer": 4}, True),
+        ({"messages": [{"role": "user", "content": "Hi"}]}, False),
+        ({"messages": [{"role": "USER", "content": "Hi"}]}, False),
+        ({"messages": [USER, {"role": "assistant", "content": None}]}, False),
+        ({"messages": [USER, {"role": "assistant", "content": ""}, USER]}, False),
+        ({"messages": [USER, ASSISTANT, USER]}, True),
+        ({"messages": [USER, {"role": "bot", "content": "x"}]}, True),
+        ({"messages": [USER, {"role": "assistant", "tool_calls": ADD_CALL}]}, True),
+        ({"messages": [USER, {"role": "tool", "content": "x"}]}, False),
+        ({"messages": [USER, {"role": "assistant", "content": [{"text": "x"}]}]}, True),
+        ({"conversations": [{"from": "human", "value": "Hi"}]}, False),
+        ({"conversations": [{"from": "function_call", "value": "{}"}]}, True),
+        ({"prompt": "Hi", "chosen": "", "rejected": "x"}, False),
+        ({"prompt": "Hi", "chosen": "x", "rejected": ""}, True),
+        ({"chosen": [USER], "rejected": [USER, ASSISTANT]}, False),
+        ({"chosen": [USER, ASSISTANT], "rejected": [USER]}, True),
+        ({"chosen": "x", "rejected": "y"}, True),
+        ({"text": "x"}, True),
+    ],
+)
+def test_rows_without_an_answer_are_counted(row: dict[str, Any], *, answered: bool) -> None:
+    renderer = TextRenderer()
+    assert renderer.render(5, row)
+    schema = renderer.schema(fields_seen=lambda: "", num_rows=6)
+    expected = (0, None) if answered else (1, 5)
+    assert (schema.unanswered, schema.first_unanswered) == expected
+
+
+def test_neither_empty_texts_nor_texts_that_were_asked_for_lack_an_answer() -> None:
+    renderer = TextRenderer()
+    rows: list[Any] = [{"instruction": "", "output": ""}, "Hi", {"text": "Hi"}]
+    for number, row in enumerate(rows):
+        renderer.render(number, row)
+    assert renderer.schema(fields_seen=lambda: "", num_rows=3).unanswered == 0
+    named = TextRenderer("messages")
+    named.render(0, {"messages": [USER]})
+    assert named.schema(fields_seen=lambda: "", num_rows=1).unanswered == 0
+
+
+def test_describe_says_which_rows_have_no_answer() -> None:
+    renderer = TextRenderer()
+    for number, answer in enumerate(["Hello", "Hello", "", "x", None]):
+        renderer.render(number, {"question": "Hi", "answer": answer})
+    described = renderer.schema(fields_seen=lambda: "", num_rows=5).describe()
+    assert described == (
+        "text from question + answer; 2 rows have no answer, the first is row 2; row 0 renders "
+        "as:\n###user: Hi\n###assistant: Hello"
+    )
+    one = TextRenderer()
+    one.render(3, {"question": "Hi", "answer": ""})
+    assert (
+        "; 1 row has no answer: row 3; "
+        in one.schema(fields_seen=lambda: "", num_rows=4).describe()
+    )
+
+
 def test_a_row_renders_again_without_being_counted() -> None:
     renderer = TextRenderer()
     row = {"question": "Hi", "answer": "Hello"}

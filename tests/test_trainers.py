@@ -14,7 +14,13 @@ from ds2fast.errors import InputError, InputTypeError
 from ds2fast.io.ownership import TRAINER_FILES
 from ds2fast.io.read import read
 from ds2fast.pool import Pool
-from ds2fast.trainers import TRAINERS, TrainerFiles, check_trainer, trainer_files
+from ds2fast.trainers import (
+    TRAINERS,
+    TrainerFiles,
+    check_trainer,
+    trainer_files,
+    uneven_copies,
+)
 from ds2fast.trainers.copies import Copy
 from ds2fast.trainers.files import config_text
 from ds2fast.trainers.layout import layout_of
@@ -273,6 +279,7 @@ def test_axolotl_losses() -> None:
         "2: have turns of narrator, which the chat template may not know",
         "3: have parts of a message that hold no text, which are not read",
         "4: have a message without content, which the chat template may not take",
+        "4: have no answer: no assistant says anything in them",
         "5: call a tool with arguments that are no JSON, on which axolotl stops",
     ]
     history = losses("axolotl", {**ALPACA, "history": [["a", "b"]]})
@@ -333,6 +340,121 @@ def test_rows_of_another_form_are_counted() -> None:
     ]
     assert made("axolotl", *rows).copy is None
     assert settings("axolotl", *rows)["field_messages"] == "messages"
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "words"),
+    [
+        (
+            "llama-factory",
+            {"messages": [{"role": "USER", "content": "Hi"}, {"role": "bot", "content": "a"}]},
+            "have turns of USER, so llama-factory leaves them out",
+        ),
+        (
+            "llama-factory",
+            {
+                "messages": [
+                    user([{"type": "image"}, {"type": "text", "text": "?"}]),
+                    assistant("a"),
+                ]
+            },
+            "have a message whose content is no string, on which llama-factory stops",
+        ),
+        ("axolotl", {"messages": [user("Hi")]}, "have no turn of the assistant, so axolotl drops"),
+    ],
+)
+def test_a_trainer_that_would_lose_every_row_is_refused_before_work(
+    name: str, row: Any, words: str
+) -> None:
+    with pytest.raises(InputError, match=f"^trainers: expected rows that {name} takes") as met:
+        check_trainer(name, pool_of(row, row))
+    assert f"2 of 2 rows (first: row 0) {words}" in str(met.value)
+    assert str(met.value).endswith("or leave the trainer out")
+    files = made(name, row, row)
+    assert (files.files, files.warnings) == ({}, files.notes)
+    check_trainer(name, pool_of(row, CHAT))
+    (lost,) = made(name, row, CHAT).warnings
+    assert lost.startswith(f"{name}: 1 of 2 rows (first: row 0) {words[:13]}")
+
+
+def test_rows_that_a_trainer_would_lose_whole_are_copied_where_the_copy_is_taken() -> None:
+    row = {"messages": [user([{"type": "text", "text": "Hi"}]), assistant("Hello")]}
+    assert copied("llama-factory", row, row) == [CHAT, CHAT]
+    assert made("llama-factory", row).warnings == ()
+    assert made("axolotl", row).copy is None
+
+
+def test_notes_of_lost_rows_are_warnings_and_others_are_not() -> None:
+    left_out = {"messages": [assistant("Hello"), user("Hi")]}
+    narrated = {"messages": [user("Hi"), {"role": "narrator", "content": "x"}, assistant("y")]}
+    told = made("axolotl", CHAT, {"messages": [user("Hi")]}, narrated)
+    assert [note.split(") ")[1][:20] for note in told.notes] == [
+        "have no turn of the ",
+        "have turns of narrat",
+    ]
+    assert told.warnings == told.notes[:1]
+    assert (
+        made("llama-factory", CHAT, left_out).warnings
+        == made("llama-factory", CHAT, left_out).notes
+    )
+    whole = made("trl", SHARED, ALPACA)
+    assert len(whole.notes) == 1
+    assert whole.warnings == ()
+    fewer = made("trl", SHARED, ALPACA, {"conversations": [human("Hi")]})
+    assert fewer.warnings == fewer.notes
+    assert fewer.notes[0].startswith("trl: selected.trl.jsonl holds a copy of 2 of 3 rows")
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_rows_without_an_answer_are_told(name: str) -> None:
+    rows = [ALPACA, {**ALPACA, "output": ""}, {**ALPACA, "output": " \n"}]
+    if name == "trl":  # which takes no Alpaca rows
+        rows = [{"prompt": "Add", "completion": row["output"]} for row in rows]
+    assert losses(name, *rows) == [
+        "2 of 3 rows (first: row 1) have no answer: no assistant says anything in them"
+    ]
+    assert made(name, *rows).warnings == ()
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_pairs_of_one_answer_are_told(name: str) -> None:
+    pairs = [PAIR, {**PAIR, "rejected": "Yes"}, PAIR]
+    assert losses(name, *pairs) == [
+        "1 of 3 rows (first: row 1) hold the same answer as chosen and as rejected, from which "
+        "nothing is learned"
+    ]
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_rows_of_kto_are_refused_unless_every_label_is_true(name: str) -> None:
+    good, bad = ({"prompt": "Hi", "completion": "x", "label": label} for label in (True, False))
+    check_trainer(name, pool_of(good, good))
+    assert made(name, good).notes == ()
+    with pytest.raises(InputError, match=r"^trainers: expected completions to learn from") as met:
+        check_trainer(name, pool_of(good, bad, good, bad))
+    assert "the label false in 2 of 4 rows (first: row 1)" in str(met.value)
+    assert "select from the rows whose label is true" in str(met.value)
+    assert losses(name, good, bad) == [
+        "1 of 2 rows (first: row 1) have the label false, and are trained on as if it were true"
+    ]
+    # A label beside another form, or of another kind, says nothing of KTO.
+    check_trainer(name, pool_of({**CHAT, "label": False}, {**good, "label": 0}))
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_a_training_writes_beside_the_folder_of_results(name: str) -> None:
+    assert settings(name, PAIR)["output_dir"] == f"../{name}"
+
+
+def test_copies_of_several_sizes_are_told() -> None:
+    pool = pool_of(SHARED, {"conversations": [human("Hi")]}, SHARED)
+    copy = Copy("trl", pairs=False)
+    first, second, both = np.array([0, 1]), np.array([1, 2]), np.array([0, 2])
+    assert uneven_copies(copy, pool, {"selected": first, "control_random": second}) == ""
+    assert uneven_copies(copy, pool, {"selected": first, "control_random": both}) == (
+        "trl: the copies differ in size, for some rows cannot be copied (selected.trl.jsonl 1, "
+        "control_random.trl.jsonl 2 rows): train each for the same number of steps"
+    )
 
 
 def copied(name: str, *rows: Any) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from ds2fast.errors import (
     OutputError,
     RatingAlarm,
     ServerError,
+    TrainerWarning,
 )
 from ds2fast.evidence import WeakEvidenceWarning
 from ds2fast.graph import KnnGraph
@@ -63,6 +64,7 @@ __all__ = [
     "Ratings",
     "Selection",
     "ServerError",
+    "TrainerWarning",
     "TransitionEstimate",
     "Verdict",
     "WeakEvidenceWarning",

@@ -1,4 +1,7 @@
-"""What ds2fast raises: subclasses of Python's own errors, each with a message that says enough."""
+"""What ds2fast raises: subclasses of Python's own errors, each with a message that says enough.
+
+And what it warns of, where that is no stage's own.
+"""
 
 from __future__ import annotations
 
@@ -37,3 +40,7 @@ class MissingExtraError(Ds2fastError, ImportError):
 
 class OutputError(Ds2fastError, ValueError):
     """A place that results cannot, or must not, be written to; the message says what is left."""
+
+
+class TrainerWarning(UserWarning):
+    """Rows that a trainer drops or stops at, or that a copy for it cannot hold."""

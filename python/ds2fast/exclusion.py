@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, TypeVar
@@ -13,8 +12,8 @@ import numpy.typing as npt
 
 from ds2fast.arguments import as_count, as_numbers, as_share
 from ds2fast.errors import InputError, InputFileError, InputTypeError
+from ds2fast.evaluation import EvaluationRows, read_evaluation
 from ds2fast.io.names import files_named
-from ds2fast.io.read import read
 from ds2fast.ngrams import Runs
 from ds2fast.pool import Pool
 from ds2fast.results import BoolArray, FloatArray, FrozenArrays, IntArray
@@ -86,11 +85,12 @@ def exclude_repeats(
     pool_texts : sequence of str
         N rendered texts; read once, in order.
     data : path, list, table or Pool
-        The evaluation rows, as `read` takes them.
+        The evaluation rows, as `read` takes them. Of a row of no known form all strings are taken.
     ngram : int, optional
         Words in a row, in lower case and without all but letters and digits. Of an evaluation text
-        of fewer words (6 at least) all of it counts. Runs that more than 5 different evaluation
-        texts and 1 % of them share are a template of theirs and don't count. None: not looked at.
+        of fewer words (6 at least) all of it counts, and of such a question in it too, whatever
+        its answer. What more than 5 different evaluation texts and 1 % of them share is a template
+        of theirs and does not count. None: not looked at.
     similarity : float, optional
         A cosine in (0, 1]. None: not looked at.
     vectors : (N, d) floats, optional
@@ -118,11 +118,12 @@ def exclude_repeats(
     length = None if ngram is None else as_count(ngram, "ngram")
     least = None if similarity is None else as_share(similarity, "similarity")
     rows = None if vectors is None else _check_vectors(vectors, len(pool_texts))
-    evaluation = data if isinstance(data, Pool) else read(data, scores=None)
+    evaluation = data if isinstance(data, Pool) else read_evaluation(data)
     because = np.full(len(pool_texts), -1, dtype=np.int64)
     how = np.full(len(pool_texts), Repeats.NOT, dtype=np.int8)
     if length is not None:
-        because = Runs(evaluation.texts, length).found_in(pool_texts)
+        questions = map(EvaluationRows(evaluation.text_option).questions_of, evaluation.rows)
+        because = Runs(evaluation.texts, length, questions).found_in(pool_texts)
         how[because >= 0] = Repeats.NGRAM
     cosines = None
     if least is not None and rows is not None and embed is not None:
@@ -148,20 +149,17 @@ def check_excluding(exclude: Any, data: Any = None) -> None:
 def read_excluding(exclude: Any, text: str | None = None) -> Pool:
     """Rows that must not be repeated, with the pool's `text` where they have its fields.
 
-    Errors are those of `read`, named by the argument.
+    Errors are those of `read_evaluation`, named by the argument.
     """
     if isinstance(exclude, Pool):
         return exclude
-    if text is not None:
-        with suppress(InputError):  # rows of another form: their own is detected
-            return read(exclude, text=text, scores=None)
-    return _read_as_exclude(lambda data: read(data, scores=None), exclude)
+    return _read_as_exclude(lambda data: read_evaluation(data, text), exclude)
 
 
 def refuse_same_rows(pool: Pool, excluding: Pool) -> None:
     """Refuse to exclude the very rows that are to be selected from: next to none would be left."""
     hashes = {file.sha256 for file in pool.files}
-    if excluding is pool or (hashes and hashes == {file.sha256 for file in excluding.files}):
+    if excluding is pool or (hashes and hashes <= {file.sha256 for file in excluding.files}):
         raise InputError("exclude: expected other rows than those of data, got the same")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 
 import numpy as np
@@ -51,8 +51,9 @@ def words_of(text: str) -> list[str]:
 class Runs:
     """The runs of `length` words of some texts; of a shorter text (6 words at least) all of it.
 
-    Runs that more than 5 different texts and 1 % of them share (a system prompt, say) tell nothing
-    about any, and are left out.
+    A shorter question in a text counts alike, also where its answer does not follow. What more than
+    5 different texts and 1 % of them share (a system prompt or a stock question, say) tells nothing
+    about any, and is left out.
 
     Parameters
     ----------
@@ -60,6 +61,8 @@ class Runs:
         Rendered texts.
     length : int
         Words in a run.
+    questions : iterable of sequences of str, optional
+        The parts of each text that count on their own.
 
     Examples
     --------
@@ -68,22 +71,26 @@ class Runs:
     [0, -1]
     """
 
-    def __init__(self, texts: Iterable[str], length: int) -> None:
+    def __init__(
+        self, texts: Iterable[str], length: int, questions: Iterable[Sequence[str]] = ()
+    ) -> None:
         self._ids: dict[str, int] = {}
         self._num_texts = 0
-        words, sizes, owners = self._read(texts)
-        self._tables = _tables(words, sizes, owners, length)
-
-    def _read(self, texts: Iterable[str]) -> tuple[IntArray, IntArray, IntArray]:
-        """Numbers of the words of all different texts, how many each has, and which it is."""
-        first: dict[bytes, int] = {}
+        whole: dict[bytes, int] = {}  # of each text the first row that has it
         for row, text in enumerate(texts):
-            numbers = [self._ids.setdefault(word, len(self._ids)) for word in words_of(text)]
-            first.setdefault(np.array(numbers, dtype=np.int64).tobytes(), row)
+            whole.setdefault(self._numbers(text), row)
             self._num_texts += 1
-        sizes = np.array([len(numbers) // 8 for numbers in first], dtype=np.int64)
-        owners = np.array(list(first.values()), dtype=np.int64)
-        return np.frombuffer(b"".join(first), dtype=np.int64), sizes, owners
+        asked = dict(whole)
+        for row, parts in enumerate(questions):
+            for part in parts:
+                numbers = self._numbers(part)
+                asked[numbers] = min(row, asked.get(numbers, row))
+        self._tables = _tables(whole, asked, length)
+
+    def _numbers(self, text: str) -> bytes:
+        """The numbers of a text's words, as the bytes of an array."""
+        numbers = [self._ids.setdefault(word, len(self._ids)) for word in words_of(text)]
+        return np.array(numbers, dtype=np.int64).tobytes()
 
     def found_in(self, texts: Iterable[str]) -> IntArray:
         """For each text the row that it shares most runs with, −1 where there is none.
@@ -141,18 +148,31 @@ class _Table:
 
     def find(self, words: IntArray, sizes: IntArray) -> IntArray:
         """(2, P) texts that hold a run, and whose it is; a pair for each place where one stands."""
+        texts, runs = self._places(words, sizes)
+        return np.stack([texts, self._owners[runs]])
+
+    def drop_shared(self, words: IntArray, sizes: IntArray, most: int) -> None:
+        """Drop the runs that stand in more than `most` of these texts."""
+        texts, runs = self._places(words, sizes)
+        pairs = np.unique(runs * len(sizes) + texts)
+        kept = np.bincount(pairs // max(1, len(sizes)), minlength=len(self._hashes)) <= most
+        self._hashes, self._starts = self._hashes[kept], self._starts[kept]
+        self._owners = self._owners[kept]
+
+    def _places(self, words: IntArray, sizes: IntArray) -> tuple[IntArray, IntArray]:
+        """Texts that hold a run, and which run it is."""
         starts, rows = _windows(sizes, self._length)
         unknown = np.r_[0, np.cumsum(words == _UNKNOWN)]
         is_known = unknown[starts + self._length] == unknown[starts]
         starts, rows = starts[is_known], rows[is_known]
         if len(starts) == 0 or len(self._hashes) == 0:
-            return np.zeros((2, 0), dtype=np.int64)
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
         hashes = _hashes(words, starts, self._length)
         at = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
         same = np.flatnonzero(self._hashes[at] == hashes)
         at, starts, rows = at[same], starts[same], rows[same]
         equal = self._is_equal(words, starts, self._starts[at])  # two runs may have one hash
-        return np.stack([rows[equal], self._owners[at[equal]]])
+        return rows[equal], at[equal]
 
     def _is_equal(self, words: IntArray, starts: IntArray, own: IntArray) -> BoolArray:
         equal = np.ones(len(starts), dtype=bool)
@@ -161,17 +181,30 @@ class _Table:
         return equal
 
 
-def _tables(words: IntArray, sizes: IntArray, owners: IntArray, length: int) -> list[_Table]:
-    """A table for runs of `length` words, and one for each length of the shorter texts."""
-    starts, texts = _windows(sizes, length)
+def _tables(whole: dict[bytes, int], asked: dict[bytes, int], length: int) -> list[_Table]:
+    """A table for runs of `length` words of whole texts, and one for each length of shorter ones.
+
+    The texts, and those with their questions, are bytes of numbers with the row that each is of.
+    """
+    words, sizes, owners = _joined(whole)
     most = max(TEMPLATE_ROWS, int(TEMPLATE_SHARE * len(sizes)))
+    starts, texts = _windows(sizes, length)
     tables = [_Table(words, starts, owners[texts], length, most)]
-    begins = np.cumsum(sizes) - sizes
     for size in range(min(LEAST_WORDS, length), length):
-        texts = np.flatnonzero(sizes == size)
-        if len(texts):
-            tables.append(_Table(words, begins[texts], owners[texts], size, most))
+        short = {numbers: row for numbers, row in asked.items() if len(numbers) == size * 8}
+        if short:
+            own, same, rows = _joined(short)
+            table = _Table(own, np.cumsum(same) - same, rows, size, most)
+            table.drop_shared(words, sizes, most)
+            tables.append(table)
     return tables
+
+
+def _joined(texts: dict[bytes, int]) -> tuple[IntArray, IntArray, IntArray]:
+    """The numbers of the words of all texts, how many each has, and the row that it is of."""
+    sizes = np.array([len(numbers) // 8 for numbers in texts], dtype=np.int64)
+    rows = np.array(list(texts.values()), dtype=np.int64)
+    return np.frombuffer(b"".join(texts), dtype=np.int64), sizes, rows
 
 
 def _windows(sizes: IntArray, length: int) -> tuple[IntArray, IntArray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,7 +13,7 @@ import numpy as np
 
 from ds2fast.choice import Choice, Fate, Rules
 from ds2fast.decided import Decided, decide
-from ds2fast.errors import InputError
+from ds2fast.errors import InputError, TrainerWarning
 from ds2fast.given import Given
 from ds2fast.graph import KnnGraph
 from ds2fast.limits import Limits
@@ -418,8 +419,16 @@ class Selection(FrozenArrays):
         report : bool
             Whether to write `report.html` (extra `report`).
 
+        Warns
+        -----
+        TrainerWarning
+            Rows that a trainer drops or stops at, or that a copy for it cannot hold, with their
+            number and the reason. All is written.
+
         Raises
         ------
+        InputError
+            A trainer that is not known, or that takes none of the rows; nothing was written.
         OutputError
             The directory holds other files, the file that the rows came from, or results of ours
             without `overwrite`; or it cannot be written to. Old results are then as they were,
@@ -430,7 +439,7 @@ class Selection(FrozenArrays):
 
         sources = [] if self.pool is None else self.pool.sources
         check_output_dir(directory, overwrite=overwrite, source=sources)
-        save_selection(
+        told = save_selection(
             self,
             directory,
             overwrite=overwrite,
@@ -439,6 +448,8 @@ class Selection(FrozenArrays):
             trainers=trainers,
             report=report,
         )
+        for message in told:
+            warnings.warn(message, TrainerWarning, stacklevel=2)
 
     def _rows(self) -> Pool:
         if self.pool is None:

@@ -231,7 +231,8 @@ def select(
             exclude=exclude,
         )
         given = intake.given
-        check_unrated(settings.max_unrated, given.num_rated, len(given))
+        textless = 0 if intake.pool is None else intake.pool.empty.count
+        check_unrated(settings.max_unrated, given.num_rated, len(given), num_textless=textless)
         count = resolve_amount(n, fraction, given.num_rated)
         refuse_impossible(limits, intake, count)
         check_given_stages(transition, curation, given)

@@ -27,6 +27,9 @@ MOST_LETTERS = 80
 FATE_NAMES = tuple(fate.name.lower() for fate in Fate)
 """Fates in words, as columns and manifests hold them."""
 
+NO_TEXT = "no text"
+"""Why a row without text is not selected, whatever its score."""
+
 _CHUNK = 1 << 16
 
 Words = Callable[["Selection", IntArray], Sequence[str]]
@@ -243,8 +246,11 @@ def _duplicate(selection: Selection, rows: IntArray) -> list[str]:
     return [f"duplicate of row {row} (similarity {cosine:.2f})" for row, cosine in pairs]
 
 
-def _unrated(_selection: Selection, rows: IntArray) -> list[str]:
-    return ["unrated"] * len(rows)
+def _unrated(selection: Selection, rows: IntArray) -> list[str]:
+    """Rating would not help a row that has no text."""
+    if selection.pool is None:
+        return ["unrated"] * len(rows)
+    return [NO_TEXT if not length else "unrated" for length in selection.pool.lengths[rows]]
 
 
 def _kept(selection: Selection) -> Any:

@@ -15,6 +15,7 @@ from ds2fast.outcome import Selection
 from ds2fast.progress import Progress, Reporter
 from ds2fast.ranking import rank, refuse_impossible
 from ds2fast.run.finished import FinishedRun
+from ds2fast.run.rows import Files
 from ds2fast.settings import Settings, check_amount, check_settings, resolve_amount
 from ds2fast.stages import Stages
 
@@ -53,6 +54,7 @@ def reselect(
     seed: int | None = None,
     threads: int | None = None,
     progress: Progress = None,
+    data: Files | None = None,
 ) -> Selection:
     """Select again from a finished run: its graph is read, nothing is embedded or searched.
 
@@ -77,6 +79,8 @@ def reselect(
         `.choice.notes`.
     exclude, exclude_ngram, exclude_similarity
         As in `select`; what is excluded now is told by its words alone.
+    data : path-like or list of them, optional
+        Where the files that the rows came from lie now, in their order; by default where they were.
 
     Returns
     -------
@@ -86,7 +90,7 @@ def reselect(
     Raises
     ------
     InputFileError
-        The folder holds no finished run, or a file of it or of its rows has changed.
+        The folder holds no finished run, or a file of it or of its rows is missing or has changed.
     InputError
         Arguments that do not go together; a run that was given T or a curation; rows that came
         from memory.
@@ -128,6 +132,8 @@ def reselect(
     )
     clock = Clock()
     with Reporter(progress) as reporter:
+        with clock.stage("read"):
+            run.pool(data)
         intake = _intake(run, settings, clock, kept_groups if groups is None else groups, exclude)
         asked = run.settings["n"] if n is None and fraction is None else n
         count = resolve_amount(asked, fraction, intake.given.num_rated)

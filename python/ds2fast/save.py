@@ -38,6 +38,7 @@ class _Part:
 
     files: Mapping[str, Callable[[BinaryIO], object]]
     record: Mapping[str, Any]
+    warnings: tuple[str, ...] = ()
 
 
 def save_selection(
@@ -49,7 +50,7 @@ def save_selection(
     controls: bool = True,
     trainers: Sequence[str] = (),
     report: bool = False,
-) -> None:
+) -> tuple[str, ...]:
     """Write the selected rows, the controls, every row's scores, the run's state, the manifest.
 
     All are written and synced under temporary names first; then they are renamed together, the
@@ -71,6 +72,11 @@ def save_selection(
         For which trainers to write the data-set entry and a config: see `ds2fast.trainers`.
     report : bool
         Whether to write `report.html`.
+
+    Returns
+    -------
+    tuple of str
+        Of the notes on trainers in the manifest those that tell of rows that are lost.
 
     Raises
     ------
@@ -101,6 +107,7 @@ def save_selection(
         with staging.open(MANIFEST) as file:
             write_manifest(file, {"complete": True, **manifest, "files": files})
         staging.publish()
+    return tuple(message for part in parts for message in part.warnings)
 
 
 def _row_parts(
@@ -145,6 +152,7 @@ def _trainer_part(
     """What the trainers need beside the rows: also copies of them, the controls' too."""
     files: dict[str, Callable[[BinaryIO], object]] = {}
     told: dict[str, Any] = {}
+    warned: list[str] = []
     if trainers:
         from ds2fast.trainers import trainer_files
 
@@ -154,8 +162,17 @@ def _trainer_part(
             for copy, of in copied.items():
                 files[copy] = partial(_write_copy, made, pool, sets[of])
             files |= {of: partial(_write_bytes, content) for of, content in made.files.items()}
-            told[name] = {"files": [*copied, *made.files], "notes": made.notes}
-    return _Part(files, {"trainers": told})
+            uneven = _uneven_copies(made, pool, sets)
+            warned += [*made.warnings, *uneven]
+            told[name] = {"files": [*copied, *made.files], "notes": [*made.notes, *uneven]}
+    return _Part(files, {"trainers": told}, tuple(warned))
+
+
+def _uneven_copies(made: TrainerFiles, pool: Pool, sets: Mapping[str, IntArray]) -> list[str]:
+    from ds2fast.trainers import uneven_copies
+
+    note = "" if made.copy is None else uneven_copies(made.copy, pool, sets)
+    return [note] if note else []
 
 
 def _write_copy(made: TrainerFiles, pool: Pool, indices: IntArray, file: BinaryIO) -> None:

@@ -171,15 +171,24 @@ def check_amount(n: int | None, fraction: float | None) -> None:
         as_share(fraction, "fraction")
 
 
-def check_unrated(max_unrated: float, num_rated: int, num_rows: int) -> None:
-    """Refuse a pool of which a larger share than `max_unrated` has no score."""
+def check_unrated(
+    max_unrated: float, num_rated: int, num_rows: int, *, num_textless: int = 0
+) -> None:
+    """Refuse a pool of which a larger share than `max_unrated` has no score, or no text."""
     unrated = num_rows - num_rated
     share = unrated / num_rows  # not max_unrated·N: 29 of 100 rows are a share of just 0.29
     if share > max_unrated:
+        counts = {"text": num_textless, "a score": unrated - num_textless}
+        which = " and ".join(f"{rows} without {what}" for what, rows in counts.items() if rows)
+        cures = {
+            "text": "name the fields that hold the text (text=, --text)",
+            "a score": "rate the rest",
+        }
+        cure = ", ".join(words for what, words in cures.items() if counts[what])
         raise InputError(
-            f"max_unrated: expected at most {max_unrated:g} of the rows unrated (without a score "
-            f"or text), got {unrated} of {num_rows}, {share:g}; they are never selected: rate "
-            "the rest, or pass max_unrated= (--max-unrated) up to 1.0"
+            f"max_unrated: expected at most {max_unrated:g} of the rows unrated, got {unrated} of "
+            f"{num_rows}, {share:g}; {which}, which are never selected: {cure}, or pass "
+            "max_unrated= (--max-unrated) up to 1.0"
         )
 
 

@@ -40,9 +40,9 @@ def audit(*, output: Path | None, labels: Path | None, **options: Any) -> None:
         ds2fast audit data.jsonl -n 100 -o sheet.csv
         ds2fast audit data.jsonl --labels sheet.csv --gold-out gold.jsonl
 
-    The sheet has some rows of each score, in random order and without it. Fill in its column
-    `label` on the same scale, in any editor; blank ones are skipped. Then 100 labels give the share
-    of scores that are right to within 10 points.
+    The sheet has some rows of each score, in random order and without it. Fill in its last
+    column, named by the scale such as `label (0 to 5)`, in any editor; blank ones are skipped. Then
+    100 labels give the share of scores that are right to within 10 points.
     """  # noqa: D301  (click wants the character, which keeps lines apart)
     _check_mode(click.get_current_context(), drawing=output is not None, reading=labels is not None)
     from ds2fast_cli.audit_jobs import AuditOptions, run_assess, run_draw

@@ -26,7 +26,9 @@ from ds2fast.embedding import PrecisionGate
 from ds2fast.embedding.encode import check_model
 from ds2fast.embedding.engine import LongText, Precision
 from ds2fast.encoder_record import lasting_part, run_part
+from ds2fast.errors import InputFileError
 from ds2fast.evidence import WeakEvidenceWarning
+from ds2fast.io.names import EXTENSIONS
 from ds2fast.io.origin import Origin, load_origin, origin_place
 from ds2fast.io.output import check_output_dir
 from ds2fast.io.ownership import MANIFEST, read_manifest
@@ -102,6 +104,11 @@ class PoolOptions:
             seen["repeats"] = list(self.repeats)
         if self.gold is not None:
             is_file = Path(self.gold).is_file()
+            if not is_file and self.gold.lower().endswith(EXTENSIONS):
+                raise InputFileError(
+                    f"gold: expected a field of the rows or a file (--gold), but there is no file "
+                    f"{self.gold}"
+                )
             # As they were written: they become levels together with the scores.
             seen["gold"] = read_sheet(self.gold, pool).given if is_file else self.gold
         return seen
@@ -203,7 +210,7 @@ def check_saving(pool: Pool, save: SaveOptions) -> None:
 def save_and_tell(selection: Selection, options: PoolOptions, save: SaveOptions) -> None:
     """Write the results, and what was found to the terminal."""
     # Not `selection.save`: a file that others put there meanwhile must not cost a long run.
-    save_selection(
+    lost = save_selection(
         selection,
         save.output,
         overwrite=save.overwrite,
@@ -215,11 +222,14 @@ def save_and_tell(selection: Selection, options: PoolOptions, save: SaveOptions)
     if options.as_json:
         click.echo((save.output / "manifest.json").read_bytes(), nl=False)
     if options.quiet:
-        print_warnings(selection.warnings)
+        print_warnings([*selection.warnings, *lost])
         return
     click.echo(f"{describe_findings(selection)}\n\nwritten to {save.output}", err=True)
     for note in _trainer_notes(save):
-        click.echo(note, err=True)
+        if note in lost:
+            print_warnings([note])
+        else:
+            click.echo(note, err=True)
     if save.report is None and not save.writes_report:
         click.echo("no report.html: pip install 'ds2fast[report]' brings what it needs", err=True)
 

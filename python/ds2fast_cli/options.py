@@ -62,6 +62,13 @@ NO_CACHE = click.option(
     help="Keep no vectors and encoders; a run that is stopped then begins anew.",
 )
 QUIET = click.option("-q", "--quiet", is_flag=True, help="No messages but warnings and errors.")
+ROWS_NOW = click.option(
+    "--data",
+    multiple=True,
+    type=FILE,
+    metavar="FILE",
+    help="Where the rows lie now, if not where they were; of several files each in its order.",
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 
 

@@ -230,7 +230,7 @@ def _check_amounts(pool: Pool, chosen: SelectOptions, embeddings: RowArray | Non
             f"embeddings: expected one row a text ({len(pool)}), got {len(embeddings)}"
         )
     rateable = len(pool) - pool.empty.count
-    check_unrated(chosen.max_unrated, rateable, len(pool))
+    check_unrated(chosen.max_unrated, rateable, len(pool), num_textless=pool.empty.count)
     resolve_amount(chosen.n, chosen.fraction, rateable)
 
 

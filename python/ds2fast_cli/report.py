@@ -24,13 +24,21 @@ PAGE = "report.html"
 )
 @click.option("--title", help="Heading of the page.  [the name of the pool's file]")
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
+@given.ROWS_NOW
 @given.QUIET
 def report(
-    *, directory: Path, output: Path | None, title: str | None, overwrite: bool, quiet: bool
+    *,
+    directory: Path,
+    output: Path | None,
+    title: str | None,
+    overwrite: bool,
+    data: tuple[Path, ...],
+    quiet: bool,
 ) -> None:
     """Make one HTML page from the results in DIRECTORY; it needs no network to be looked at.
 
-    The texts are read again from the input, which must not have changed.
+    The texts are read again from the input, which must not have changed; --data names where it lies
+    now.
     """
     with interruptible():
         from ds2fast.io.atomic import atomic_file
@@ -44,9 +52,11 @@ def report(
         page = directory / PAGE if output is None else output
         check_extra()
         run = FinishedRun.open(directory)
-        _check_place(page, run, overwrite=overwrite)
+        _check_place(page, run, data, overwrite=overwrite)
         with weak_evidence_told_once():
-            selection = restored(run, reselect(directory, progress=False if quiet else None))
+            progress = False if quiet else None
+            again = reselect(directory, progress=progress, data=data or None)
+        selection = restored(run, again)
         made = report_html(selection, title=title, manifest=run.manifest)
         with atomic_file(page) as file:
             file.write(made)
@@ -54,13 +64,15 @@ def report(
             click.echo(f"wrote {page}", err=True)
 
 
-def _check_place(page: Path, run: FinishedRun, *, overwrite: bool) -> None:
+def _check_place(page: Path, run: FinishedRun, data: tuple[Path, ...], *, overwrite: bool) -> None:
     """Refuse a place where the page cannot go, or would replace what it is made from."""
     from ds2fast.errors import OutputError
+    from ds2fast.io.names import check_file
     from ds2fast.io.place import check_place
 
     results = {*run.manifest["files"], "manifest.json"} - {PAGE}
     rows = [file["path"] for file in run.manifest["input"].get("files") or []]
+    rows += [path for named in data for path in check_file(named)]
     check_place(page, source=[*(run.directory / name for name in results), *rows])
     if os.path.lexists(page) and not overwrite:
         raise OutputError(f"{page} is there already; --overwrite replaces it")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import ds2fast
+from ds2fast.io.names import check_file
 from ds2fast_cli.interrupt import interruptible
 from ds2fast_cli.jobs import (
     PoolOptions,
@@ -34,17 +35,21 @@ def run_reselect(
     *,
     fresh: bool,
 ) -> None:
-    """Select again from a finished run; `names` are the options that were given."""
+    """Select again from a finished run; `names` are the options that were given.
+
+    Data beside it are where its rows lie now.
+    """
     useless = sorted(names - _ELSEWHERE - _SAVING - set(RULE_NAMES) - set(_SETTINGS))
     if useless:
         option = useless[0].replace("_", "-")
         raise click.UsageError(f"--{option} has no effect beside --from: it is as in the run")
-    save.check(())
+    save.check([path for named in options.data for path in check_file(named)])
     found: dict[str, Any] = {**chosen.settings(), **chosen.rules, "k": options.k}
     found["threads"] = options.threads
     with weak_evidence_told_once():
         selection = ds2fast.reselect(
             finished,
+            data=options.data or None,
             keep_rules=not fresh,
             progress=progress_of(options),
             **{name: found[name] for name in names & {*RULE_NAMES, *_SETTINGS}},

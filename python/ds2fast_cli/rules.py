@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from ds2fast_cli.options import FILE, Command
+
+
+def _take_once(_ctx: click.Context, _param: click.Parameter, values: tuple[Any, ...]) -> Any:
+    """The only value: the last of several would silently take the place of the others."""
+    if len(values) > 1:
+        raise click.BadParameter(f"expected it once, got it {len(values)} times")
+    return values[0] if values else None
+
+
+def _single(name: str, *, default: Any = None, **settings: Any) -> Any:
+    """An option that may be given once."""
+    settings["default"] = None if default is None else (default,)
+    return click.option(name, multiple=True, callback=_take_once, **settings)
+
+
+def _take_files(
+    _ctx: click.Context, _param: click.Parameter, values: tuple[Path, ...]
+) -> Path | list[Path] | None:
+    """One file or several, as `ds2fast.select` takes them."""
+    return _take_once(_ctx, _param, values) if len(values) < 2 else list(values)
 
 
 def _parse_shares(
@@ -55,7 +76,7 @@ def _number(word: str, shown: str) -> float:
 
 
 _RULES = (
-    click.option("--groups", metavar="FIELD", help="Field with each row's group (source, say)."),
+    _single("--groups", metavar="FIELD", help="Field with each row's group (source, say)."),
     click.option(
         "--share", "group_shares", multiple=True, metavar="NAME=SHARE", callback=_parse_shares,
         help="Share of the selection for a group; given again for others.  [a group's share of "
@@ -65,27 +86,28 @@ _RULES = (
         "--cap", "group_caps", multiple=True, metavar="[NAME=]CAP", callback=_parse_caps,
         help="The most rows (1000), or the greatest share (0.3), of any group or of one.",
     ),
-    click.option(
+    _single(
         "--max-similarity", type=float, metavar="COSINE",
         help="Leave out rows so similar to a better selected one; near copies have 0.95 and more.",
     ),
-    click.option(
+    _single(
         "--min-score", type=float, metavar="SCORE",
         help="Leave out rows that rank below it; levels count from 0.",
     ),
-    click.option(
+    _single(
         "--max-rarity", type=float, metavar="SHARE",
         help="Leave out rows rarer than this share of the rated ones: 0.99 leaves out a hundredth.",
     ),
     click.option(
-        "--exclude", type=FILE,
-        help="File of an evaluation, say, whose rows no selected row may repeat.",
+        "--exclude", type=FILE, multiple=True, callback=_take_files,
+        help="File of an evaluation, say, whose rows no selected row may repeat; given again for "
+        "others.",
     ),
-    click.option(
+    _single(
         "--exclude-ngram", type=int, default=13, show_default=True, metavar="WORDS",
         help="So many words in a row in common are a repeat; 0: do not look.",
     ),
-    click.option(
+    _single(
         "--exclude-similarity", type=float, default=0.9, show_default=True, metavar="COSINE",
         help="So high a cosine is a repeat; 0: do not look.",
     ),

@@ -88,7 +88,8 @@ def select(
 ) -> None:
     """Select the best rows of DATA into a directory.
 
-    DATA are files (.jsonl, .json, .csv, .parquet; .gz, .zst), globs, or - for JSON lines on stdin.
+    DATA are files (.jsonl, .json, .csv, .parquet; .gz, .zst), globs, or - for JSON lines on stdin;
+    beside --from they are where that run's rows lie now, if not where they were.
 
     Writes selected.jsonl (rows as they came, best first), scores.parquet (every row, with the
     reason), control_*.jsonl, run.npz (what --from and explain read), manifest.json, which --json
@@ -120,11 +121,9 @@ def select(
 def _check_source(
     data: tuple[Path, ...], finished: Path | None, *, fresh_rules: bool, rated: bool
 ) -> None:
-    """Refuse all but just one of DATA and --from."""
+    """Refuse no source at all, and what has no effect beside one."""
     if finished is None and not data:
         raise click.UsageError("Missing argument 'DATA': files to select from, or --from OUT")
-    if finished is not None and data:
-        raise click.UsageError("--from has no effect beside DATA: the run's own data are read")
     if finished is not None and rated:
         raise click.UsageError("--rate-with has no effect beside --from: the run has scores")
     if fresh_rules and finished is None:

@@ -13,6 +13,7 @@ from ds2fast.io.turns import (
     has_content,
     is_message,
     render_turns,
+    said_in,
     turn_of,
 )
 
@@ -66,6 +67,52 @@ def turns_of(row: Row) -> list[Turn]:
     """
     turns = _TURNS.get(form_of(row)[0])
     return [] if turns is None else _with_system(row, turns(row) or [])
+
+
+_ASKING = frozenset(
+    {"user", "human", "prompter", "system", "developer"}
+    | {"tool", "function", "observation", "function_response", "ipython"}
+)
+"""Roles, in small letters, that never answer; any other may be a name for one that does."""
+
+_ANSWERS = {
+    PREFERENCE: ("chosen",),
+    MESSAGES: ("messages",),
+    CONVERSATIONS: ("conversations",),
+    PROMPT: ("completion",),
+    INSTRUCTION: ("output", "response"),
+    QUESTION: ("answer",),
+}
+"""Where the forms with turns hold the answer, mostly as a string or a list's last message."""
+
+
+def has_answer(form: str, row: Row) -> bool:
+    """Whether a row of a form says, or calls, anything for the assistant; true of bare text.
+
+    Examples
+    --------
+    >>> has_answer(QUESTION, {"question": "2+2?", "answer": "4"})
+    True
+    >>> has_answer(QUESTION, {"question": "2+2?", "answer": " "})
+    False
+    """
+    if form not in _ANSWERS or any(_answers_plainly(row.get(name)) for name in _ANSWERS[form]):
+        return True
+    turns = turns_of_pair(row, "chosen") if form == PREFERENCE else turns_of(row)
+    return any(turn.role.lower() not in _ASKING and turn.content.strip() for turn in turns)
+
+
+def _answers_plainly(value: Any) -> bool:
+    """Whether a string or a last message is an answer, without a look at all turns."""
+    if isinstance(value, list | tuple) and value:
+        value = value[-1]
+        return is_message(value) and _is_said(value)
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_said(message: Row) -> bool:
+    role, said = message.get("role") or message.get("from"), said_in(message)
+    return role in ("assistant", "gpt") and isinstance(said, str) and bool(said.strip())
 
 
 def turns_of_pair(row: Row, name: str) -> list[Turn]:

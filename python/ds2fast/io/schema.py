@@ -8,7 +8,7 @@ from typing import Any
 
 from ds2fast.errors import InputError, InputTypeError
 from ds2fast.io.fields import MISSING, Field, Place, Row, row_place
-from ds2fast.io.forms import FORM_COLUMNS, FORMS, PREFERENCE, form_of
+from ds2fast.io.forms import FORM_COLUMNS, FORMS, PREFERENCE, form_of, has_answer
 from ds2fast.io.template import Template
 from ds2fast.io.turns import content_of, dialogue_turns, render_turns
 
@@ -27,11 +27,17 @@ class Schema:
         The first row that has a text.
     example : str
         That row as rendered.
+    unanswered : int
+        Number of rows with a text in which no assistant says anything; bare texts are none.
+    first_unanswered : int or None
+        The first of them.
     """
 
     forms: Mapping[str, int]
     example_row: int
     example: str
+    unanswered: int = 0
+    first_unanswered: int | None = None
 
     def __str__(self) -> str:
         if len(self.forms) == 1:
@@ -39,12 +45,22 @@ class Schema:
         return ", ".join(f"{form} in {count} rows" for form, count in self.forms.items())
 
     def describe(self) -> str:
-        """The fields, what was passed over, and one rendered row, cut at 400 characters."""
+        """The fields, what was passed over or lacks, and one row, cut at 400 characters."""
         example = self.example[:EXAMPLE_WIDTH] + "…" * (len(self.example) > EXAMPLE_WIDTH)
         pairs = self.forms.get(PREFERENCE, 0)
         rows = "row" if pairs == 1 else "rows"
         over = f"; rejected was passed over in {pairs} {rows}" if pairs else ""
-        return f"text from {self}{over}; row {self.example_row} renders as:\n{example.rstrip()}"
+        return (
+            f"text from {self}{over}{self._without_answer()}; row {self.example_row} renders as:\n"
+            f"{example.rstrip()}"
+        )
+
+    def _without_answer(self) -> str:
+        if not self.unanswered:
+            return ""
+        if self.unanswered == 1:
+            return f"; 1 row has no answer: row {self.first_unanswered}"
+        return f"; {self.unanswered} rows have no answer, the first is row {self.first_unanswered}"
 
 
 class TextRenderer:
@@ -76,6 +92,8 @@ class TextRenderer:
         self._counts: dict[str, int] = {}
         self._known = False
         self._example: tuple[int, str] | None = None
+        self._unanswered = 0
+        self._first_unanswered: int | None = None
 
     @property
     def columns(self) -> set[str]:
@@ -93,6 +111,10 @@ class TextRenderer:
             self._counts[form] = self._counts.get(form, 0) + 1
         if text and self._example is None:
             self._example = (number, text)
+        if text and isinstance(row, Mapping) and not has_answer(form, row):
+            self._unanswered += 1
+            if self._first_unanswered is None:
+                self._first_unanswered = number
         return text
 
     def text_of(self, number: int, row: Row | str, place: Place = row_place) -> str:
@@ -121,7 +143,7 @@ class TextRenderer:
         if self._example is None:
             raise InputError(f"data: expected texts, got {num_rows} rows whose texts are all empty")
         forms = dict(sorted(self._counts.items(), key=lambda item: -item[1]))
-        return Schema(forms, *self._example)
+        return Schema(forms, *self._example, self._unanswered, self._first_unanswered)
 
     def _nothing_found(self, fields_seen: str) -> str:
         if self._text is not None:

@@ -29,8 +29,8 @@ _SHOWN = 60
 _BATCH_BYTES = 1 << 20
 _MOST_ROWS = 4096
 
-Parse = Callable[[AbstractSet[str]], Iterator[Row | str]]
-"""The rows as Python objects, to be called once; a table gives only the named columns."""
+Parse = Callable[[AbstractSet[str] | None], Iterator[Row | str]]
+"""The rows as Python objects, to be called once; a table gives the named columns, None all."""
 
 
 @dataclass(frozen=True, eq=False)

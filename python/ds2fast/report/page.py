@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 SHOWN_MANIFEST = 60_000
 SHOWN_NAME = 80
+SEEN_APART = 0.005
+"""Levels by which figures with two decimals differ."""
+
 _HERE = Path(__file__).parent
 
 
@@ -97,6 +100,7 @@ def _context(
     from markupsafe import Markup
 
     facts = Facts(selection)
+    corrections = surest_corrections(selection)
     script = (_HERE / "filter.js").read_text(encoding="utf-8")
     return {
         "title": in_one_line(_default_title(selection) if title is None else title, 120),
@@ -114,7 +118,8 @@ def _context(
         "fates": _fates(selection),
         "sources": _sources(selection),
         "map": draw_map(selection),
-        "corrections": surest_corrections(selection),
+        "corrections": corrections,
+        "cautious": any(abs(row.expected - row.suggested) >= SEEN_APART for row in corrections),
         "rarest": rarest_selected(selection),
         "manifest": _manifest(manifest_of(selection) if manifest is None else manifest),
         **{name: _figure(kinds) for name, kinds in _distributions(facts).items()},

@@ -36,6 +36,7 @@ class Sample:
     suggested: int
     confidence: float
     expected: float
+    key: float
     long_tail: float
     rank: int | None
     turns: list[Turn] | None
@@ -72,6 +73,7 @@ def _sample(selection: Selection, row: int, rank: int | None) -> Sample:
         suggested=int(curation.suggested[row]),
         confidence=float(curation.confidence[row]),
         expected=float(expected[row]),
+        key=float(selection.keys[row]),
         long_tail=float(selection.long_tail[row]),
         rank=rank,
         turns=None if pool is None else turns_of(pool.texts[row]),

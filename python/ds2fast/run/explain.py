@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from ds2fast.arguments import as_count
 from ds2fast.errors import Ds2fastError, InputError
 from ds2fast.io.unicode import visible
+from ds2fast.reasons import NO_TEXT
 from ds2fast.results import ShortRepr
 from ds2fast.run.finished import FinishedRun
+from ds2fast.run.rows import Files
 from ds2fast.run.steps import Findings, Step, fate_of, findings_of, steps_of
 
 if TYPE_CHECKING:
@@ -104,6 +106,7 @@ def explain(
     row: int,
     *,
     neighbours: int = SHOWN_NEIGHBOURS,
+    data: Files | None = None,
 ) -> Explanation:
     """Explain why a row was selected or not.
 
@@ -115,6 +118,8 @@ def explain(
         Row number in the pool, from 0.
     neighbours : int
         Neighbours to show.
+    data : path-like or list of them, optional
+        Where the files that the rows came from lie now, in their order; by default where they were.
 
     Returns
     -------
@@ -125,9 +130,9 @@ def explain(
     Raises
     ------
     InputError, InputTypeError
-        No such row.
+        No such row; `data` beside a selection at hand, which has its rows.
     InputFileError
-        The folder holds no results, or damaged ones.
+        The folder holds no results, or damaged ones; `data` holds other rows than it is of.
 
     Examples
     --------
@@ -146,6 +151,8 @@ def explain(
     shown = as_count(neighbours, "neighbours", minimum=0)
     if isinstance(source, str | os.PathLike):
         source = FinishedRun.open(source)
+    if data is not None:
+        _find_rows(source, data)
     found = findings_of(source)
     if number >= len(found.reasons):
         raise InputError(f"row: expected 0 to {len(found.reasons) - 1}, got {number}")
@@ -159,6 +166,15 @@ def explain(
         figures=found.figures(number),
         notes=() if texts.missing is None else (f"texts are not shown: {texts.missing}",),
     )
+
+
+def _find_rows(source: FinishedRun | Selection, data: Files) -> None:
+    """Take a run's rows from where they are now: what is wrong there is an error, and no note."""
+    if not isinstance(source, FinishedRun):
+        raise InputError(
+            "data: expected beside a finished run, got a selection, which has its rows"
+        )
+    source.pool(data)
 
 
 class _Texts:
@@ -219,13 +235,14 @@ def _hang(start: str, words: str) -> str:
 
 
 def _line(neighbour: Neighbour) -> str:
-    score = _score_change(neighbour.given, neighbour.curated)
+    score = "" if neighbour.reason == NO_TEXT else _score_change(neighbour)
     fate = fate_of(neighbour.reason)
-    head = f"  row {neighbour.row}, cosine {neighbour.similarity:.3f}, {score}; {visible(fate)}"
+    head = f"  row {neighbour.row}, cosine {neighbour.similarity:.3f}{score}; {visible(fate)}"
     return head if neighbour.text is None else f"{head}\n    {visible(neighbour.text)}"
 
 
-def _score_change(given: int, curated: int) -> str:
+def _score_change(neighbour: Neighbour) -> str:
+    given, curated = neighbour.given, neighbour.curated
     if given < 0:
-        return "no score"
-    return f"score {given}" if given == curated else f"score {given}, curated {curated}"
+        return ", no score"
+    return f", score {given}" if given == curated else f", score {given}, curated {curated}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,14 +12,14 @@ from typing import Any
 import numpy.typing as npt
 import orjson
 
-from ds2fast.errors import InputError, InputFileError
+from ds2fast.errors import InputFileError
 from ds2fast.exclusion import Exclusion
 from ds2fast.given import Given
 from ds2fast.graph import KnnGraph
 from ds2fast.io.output import MADE_BY, MANIFEST
-from ds2fast.io.read import read
 from ds2fast.pool import Pool
 from ds2fast.results import FloatArray, ShortRepr
+from ds2fast.run.rows import Files, read_rows, sha256_of
 from ds2fast.run.state import STATE, State, read_state
 
 SCORES = "scores.parquet"
@@ -141,8 +140,14 @@ class FinishedRun(ShortRepr):
         """Rows that repeat an evaluation file, as they were found; None where none was given."""
         return self.state.excluded
 
-    def pool(self) -> Pool:
+    def pool(self, data: Files | None = None) -> Pool:
         """The rows, read again from the files that they came from, which must not have changed.
+
+        Parameters
+        ----------
+        data : path-like or list of them, optional
+            Where these files lie now, in their order; by default where they were. They are checked
+            by the hashes that were kept. `rows` and `pool()` then read them there too.
 
         Raises
         ------
@@ -151,6 +156,9 @@ class FinishedRun(ShortRepr):
         InputFileError
             A file is missing, or is not as it was when the selection was made.
         """
+        if data is not None:
+            found = read_rows(self.directory, self.manifest["input"], len(self), data)
+            vars(self)["_pool"] = found  # as the cached property would keep it
         return self._pool
 
     def rows(self, indices: npt.ArrayLike) -> list[Any]:
@@ -159,30 +167,7 @@ class FinishedRun(ShortRepr):
 
     @cached_property
     def _pool(self) -> Pool:
-        taken = self.manifest["input"]
-        files = taken.get("files") or []
-        if not files:
-            raise InputError(
-                f"run: expected one whose rows came from files, to read them again, but those of "
-                f"{self.directory} came {_whence(taken)}"
-            )
-        paths = [Path(file["path"]) for file in files]
-        for path, file in zip(paths, files, strict=True):
-            _check_unchanged(path, file["sha256"])
-        how = taken.get("read") or {}
-        pool = read(
-            paths[0] if len(paths) == 1 else paths,
-            text=how.get("text"),
-            scores=how.get("scores"),
-            num_levels=how.get("num_levels"),
-            edges=how.get("edges"),
-        )
-        if len(pool) != len(self):
-            raise InputFileError(
-                f"run: expected the {len(self)} rows that {self.directory} is of, got {len(pool)} "
-                f"from {paths[0]}{' and others' if len(paths) > 1 else ''}; select again"
-            )
-        return pool
+        return read_rows(self.directory, self.manifest["input"], len(self), None)
 
     def _file(self, name: str) -> Path:
         """A file of the results, after a look at its hash."""
@@ -190,7 +175,7 @@ class FinishedRun(ShortRepr):
         if kept is None:
             raise _older(self.directory, f"it has no {name}")
         try:
-            found = _sha256(path)
+            found = sha256_of(path)
         except OSError as error:
             raise _damaged(path, error.strerror or str(error)) from error
         if found != kept:
@@ -253,30 +238,6 @@ def _values(column: Any) -> Any:
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return column.to_pylist()
     return column.to_numpy()
-
-
-def _check_unchanged(path: Path, sha256: str) -> None:
-    try:
-        found = _sha256(path)
-    except OSError as error:
-        raise InputFileError(
-            f"run: expected the rows in {path}, as when they were selected from, but it cannot be "
-            f"read: {error.strerror or error}"
-        ) from error
-    if found != sha256:
-        raise InputFileError(
-            f"run: expected {path} as it was when rows were selected from it, but it has changed "
-            "since; select again"
-        )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _whence(taken: Mapping[str, Any]) -> str:
-    return "from memory or standard input" if "sha256" in taken else "as arrays, without rows"
 
 
 def _damaged(path: Path, cause: str) -> InputFileError:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ds2fast.given import Given
 from ds2fast.graph import KnnGraph
+from ds2fast.reasons import NO_TEXT
 from ds2fast.run.finished import FinishedRun
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ class Findings:
         reasons: Sequence[str] = self.columns["reason"]
         return reasons
 
+    def has_no_text(self, row: int) -> bool:
+        """Whether a row is unrated because there is nothing to read."""
+        return self.reasons[row] == NO_TEXT
+
     def figures(self, row: int) -> dict[str, Any]:
         """The row's line of `scores.parquet` as plain numbers."""
         return {name: self.columns[name][row].item() for name in _FIGURES if name in self.columns}
@@ -86,8 +91,7 @@ def steps_of(found: Findings, row: int) -> list[Step]:
         Step("neighbours", _neighbour_words(found, row)),
     ]
     if figures["given_score"] < 0:
-        unrated = "unrated rows are neither curated nor selected"
-        return [*steps, Step("selection", unrated)]
+        return [*steps, Step("selection", _unrated_words(found, row))]
     return [
         *steps,
         Step("curation", _curation_words(found, figures)),
@@ -99,9 +103,9 @@ def steps_of(found: Findings, row: int) -> list[Step]:
 
 def _score_words(found: Findings, row: int, figures: Mapping[str, Any]) -> str:
     level = figures["given_score"]
-    words = [
-        "unrated" if level < 0 else f"given level {level} of 0 to {found.given.num_levels - 1}"
-    ]
+    words = [f"given level {level} of 0 to {found.given.num_levels - 1}"]
+    if level < 0:
+        words = ["no text, so no score counts" if found.has_no_text(row) else "unrated"]
     raw = figures.get("raw_score")
     if raw is not None and not np.isnan(raw):
         words[0] += f" ({raw:g} as it came)"
@@ -114,6 +118,15 @@ def _score_words(found: Findings, row: int, figures: Mapping[str, Any]) -> str:
     if seen.gold is not None and seen.gold[row] >= 0:
         words.append(f"its gold label is {seen.gold[row]}")
     return "; ".join(words)
+
+
+def _unrated_words(found: Findings, row: int) -> str:
+    if found.has_no_text(row):
+        return (
+            "rows without text are neither curated nor selected; if it is in other fields, name "
+            "them when selecting: text= (--text)"
+        )
+    return "unrated rows are neither curated nor selected"
 
 
 def _listed(levels: list[int]) -> str:

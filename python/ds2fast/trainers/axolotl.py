@@ -15,9 +15,9 @@ from ds2fast.io.fields import Row
 from ds2fast.io.forms import PREFERENCE, TEXT
 from ds2fast.io.turns import calls_of
 from ds2fast.trainers.chat import ROLES
-from ds2fast.trainers.files import Setting, config_text, control_beside
+from ds2fast.trainers.files import OUTPUT_NOTE, Setting, config_text, control_beside
 from ds2fast.trainers.layout import Layout
-from ds2fast.trainers.plan import Plan, is_text, passed_over, whole_messages
+from ds2fast.trainers.plan import Finding, Plan, is_text, lost, passed_over, whole_messages
 from ds2fast.trainers.survey import Seen
 
 _STOPS = "on which axolotl stops"
@@ -90,33 +90,33 @@ def _preference(layout: Layout, seen: Seen) -> Plan | str:
     return Plan(lambda file: _files(file, entry, rl="dpo"), lambda row: _pairs(row, layout, names))
 
 
-def _turns(row: Row, layout: Layout) -> Iterable[str]:
+def _turns(row: Row, layout: Layout) -> Iterable[Finding]:
     messages = whole_messages(row[layout.field], layout.keys)
     if messages is None:
-        yield f"have a message that is null or has no role, {_STOPS}"
+        yield lost(f"have a message that is null or has no role, {_STOPS}")
         return
     yield from _unknown_roles(messages, layout.keys[0])
     if not any(str(message[layout.keys[0]]) in ROLES["assistant"] for message in messages):
-        yield "have no turn of the assistant, so axolotl drops them"
+        yield lost("have no turn of the assistant, so axolotl drops them")
     contents = [message.get(layout.keys[1]) for message in messages]
     without = (
         content is None and not calls_of(message)
         for content, message in zip(contents, messages, strict=True)
     )
     if any(without):
-        yield "have a message without content, which the chat template may not take"
+        yield Finding("have a message without content, which the chat template may not take")
     parts = (part for content in contents if isinstance(content, list) for part in content)
     if not all(isinstance(part, Mapping) and is_text(part.get("text")) for part in parts):
-        yield "have parts of a message that hold no text, which are not read"
+        yield Finding("have parts of a message that hold no text, which are not read")
     if not all(map(_readable, (call for one in messages for call in calls_of(one)))):
-        yield f"call a tool with arguments that are no JSON, {_STOPS}"
+        yield lost(f"call a tool with arguments that are no JSON, {_STOPS}")
 
 
-def _unknown_roles(messages: list[Row], key: str) -> Iterable[str]:
+def _unknown_roles(messages: list[Row], key: str) -> Iterable[Finding]:
     known = {name for names in ROLES.values() for name in names}
     unknown = sorted({str(message[key]) for message in messages} - known)
     if unknown:
-        yield f"have turns of {', '.join(unknown)}, which the chat template may not know"
+        yield Finding(f"have turns of {', '.join(unknown)}, which the chat template may not know")
 
 
 def _readable(call: Row) -> bool:
@@ -131,31 +131,31 @@ def _readable(call: Row) -> bool:
     return True
 
 
-def _pair(row: Row, layout: Layout) -> Iterable[str]:
+def _pair(row: Row, layout: Layout) -> Iterable[Finding]:
     yield from _texts(row, (layout.field, layout.answer))
     if layout.field == "instruction":
         yield from passed_over(row, ("history",))
 
 
-def _texts(row: Row, names: tuple[str, ...]) -> Iterable[str]:
+def _texts(row: Row, names: tuple[str, ...]) -> Iterable[Finding]:
     for name in names:
         if not isinstance(row.get(name), str):
-            yield f"have no string for {name}, on which axolotl stops or writes None"
+            yield lost(f"have no string for {name}, on which axolotl stops or writes None")
 
 
-def _pairs(row: Row, layout: Layout, names: tuple[str, ...]) -> Iterable[str]:
+def _pairs(row: Row, layout: Layout, names: tuple[str, ...]) -> Iterable[Finding]:
     values = [row["chosen"], row["rejected"]]
     if layout.field:
         values.append(row.get(layout.field))
     if not all(isinstance(value, str) or whole_messages(value, layout.keys) for value in values):
-        yield f"have no string or messages for chosen, rejected or the question, {_STOPS}"
+        yield lost(f"have no string or messages for chosen, rejected or the question, {_STOPS}")
         return
     messages = [one for value in values if not isinstance(value, str) for one in _list(value)]
     known = {name for names in ROLES.values() for name in names}
     if any(str(message[layout.keys[0]]) not in known for message in messages):
-        yield f"have turns of roles that are not listed under roles, {_STOPS}"
+        yield lost(f"have turns of roles that are not listed under roles, {_STOPS}")
     if any(not isinstance(message.get(layout.keys[1]), str) for message in messages):
-        yield f"have a message whose content is no string, {_STOPS}"
+        yield lost(f"have a message whose content is no string, {_STOPS}")
     yield from passed_over(row, names)
 
 
@@ -190,5 +190,5 @@ def _settings(entries: list[dict[str, Any]], rl: str | None) -> list[Setting]:
         ("learning_rate", 0.0002, ""),
         ("lr_scheduler", "cosine", ""),
         ("bf16", "auto", ""),
-        ("output_dir", "axolotl", ""),
+        ("output_dir", "../axolotl", OUTPUT_NOTE),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -79,6 +79,31 @@ class Copy:
         """Write rows of a pool anew as lines of JSON, a slice at a time in memory."""
         for _, row in self.rows(rows_of_pool(pool, indices)):
             file.write(dump_row(row) + b"\n")
+
+
+def uneven_copies(copy: Copy, pool: Pool, sets: Mapping[str, IntArray]) -> str:
+    """That the copies of a selection and its controls differ in size; `""` where they do not.
+
+    Parameters
+    ----------
+    copy : Copy
+        How they are written.
+    pool : Pool
+        The pool.
+    sets : mapping of str to (n,) int64
+        The rows of `selected` and of each control, which are read once.
+    """
+    sizes = {
+        copy.name(of): sum(1 for _ in copy.rows(rows_of_pool(pool, indices)))
+        for of, indices in sets.items()
+    }
+    if len(set(sizes.values())) <= 1:
+        return ""
+    told = ", ".join(f"{name} {size}" for name, size in sizes.items())
+    return (
+        f"{copy.trainer}: the copies differ in size, for some rows cannot be copied ({told} rows): "
+        "train each for the same number of steps"
+    )
 
 
 def copy_for(trainer: str, found: Survey) -> tuple[Copy, int]:

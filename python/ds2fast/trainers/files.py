@@ -12,6 +12,8 @@ from ds2fast.trainers.copies import Copy
 Setting = tuple[str, Any, str]
 """Name and value of a line of a config, and what is said about it (`""`: nothing)."""
 
+OUTPUT_NOTE = "beside this folder, where --overwrite refuses others' files; one for each training"
+
 
 @dataclass(frozen=True)
 class TrainerFiles:
@@ -23,6 +25,8 @@ class TrainerFiles:
         The files' names and contents; none where the trainer can take none of the rows.
     notes : tuple of str
         What the trainer does not take as it stands, each with the number of rows.
+    warnings : tuple of str
+        Those of the notes that tell of rows that it drops or stops at, or that the copy lacks.
     copy : Copy or None
         Where the trainer cannot take the rows as they are: how they are written anew, in files
         that the config names.
@@ -30,6 +34,7 @@ class TrainerFiles:
 
     files: Mapping[str, bytes]
     notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
     copy: Copy | None = None
 
 

@@ -14,13 +14,15 @@ from typing import Any
 from ds2fast.io.fields import Row
 from ds2fast.io.forms import PREFERENCE, TEXT
 from ds2fast.io.turns import calls_of
-from ds2fast.trainers.files import Setting, config_text, control_beside, json_text
+from ds2fast.trainers.files import OUTPUT_NOTE, Setting, config_text, control_beside, json_text
 from ds2fast.trainers.layout import FROM_VALUE, Layout
 from ds2fast.trainers.plan import (
     STRINGS_ONLY,
+    Finding,
     Plan,
     contents_are_strings,
     is_text,
+    lost,
     passed_over,
     whole_messages,
 )
@@ -119,26 +121,26 @@ def _tags(layout: Layout, seen: Seen) -> dict[str, str]:
 
 def _turns(
     row: Row, layout: Layout, tags: dict[str, str], *, ranking: bool, calls: bool
-) -> Iterable[str]:
+) -> Iterable[Finding]:
     messages = whole_messages(row[layout.field], layout.keys)
     if messages is None:
-        yield "have a message that is null or has no role, on which llama-factory stops"
+        yield lost("have a message that is null or has no role, on which llama-factory stops")
         return
     answers = [row["chosen"], row["rejected"]] if ranking else []
     if any(whole_messages(answer, layout.keys) is None for answer in answers):
-        yield f"have no message for rejected, {_LEFT_OUT}"
+        yield lost(f"have no message for rejected, {_LEFT_OUT}")
         return
     if not contents_are_strings([*messages, *answers], layout.keys[1]):
-        yield f"{STRINGS_ONLY}, on which llama-factory stops"
+        yield lost(f"{STRINGS_ONLY}, on which llama-factory stops")
     sides = _sides(messages, tags, calls=calls)
     unknown = sorted({str(one[tags["role_tag"]]) for one in messages} - set(tags.values()))
     if unknown:
-        yield f"have turns of {', '.join(unknown)}, {_LEFT_OUT}"
+        yield lost(f"have turns of {', '.join(unknown)}, {_LEFT_OUT}")
     elif not _alternate(sides, odd=ranking):
         last = "user" if ranking else "assistant"
-        yield f"do not alternate from a user's turn to the {last}'s last one, {_LEFT_OUT}"
+        yield lost(f"do not alternate from a user's turn to the {last}'s last one, {_LEFT_OUT}")
     if not calls and any(calls_of(message) for message in messages):
-        yield "call tools, which are not read"
+        yield Finding("call tools, which are not read")
 
 
 def _sides(messages: list[Row], tags: dict[str, str], *, calls: bool) -> list[str]:
@@ -160,22 +162,22 @@ def _alternate(sides: list[str], *, odd: bool) -> bool:
     return bool(sides) and sides == expected[: len(sides)] and len(sides) % 2 == int(odd)
 
 
-def _pair(row: Row, layout: Layout, answers: tuple[str, ...]) -> Iterable[str]:
+def _pair(row: Row, layout: Layout, answers: tuple[str, ...]) -> Iterable[Finding]:
     if not all(isinstance(row.get(name), str) for name in answers):
-        yield f"have no string for {' or '.join(answers)}, {_LEFT_OUT}"
+        yield lost(f"have no string for {' or '.join(answers)}, {_LEFT_OUT}")
     asked = [layout.field, *(["input"] if layout.field == "instruction" else [])]
     if any(row.get(name) and not isinstance(row[name], str) for name in asked):
-        yield f"have no string for {' or '.join(asked)}, on which llama-factory stops"
+        yield lost(f"have no string for {' or '.join(asked)}, on which llama-factory stops")
     if layout.field != "instruction":
         return
     history = row.get("history") or []
     if any(not isinstance(pair, list | tuple) or len(pair) != 2 for pair in history):
-        yield "have a history that is no list of pairs, on which llama-factory stops"
+        yield lost("have a history that is no list of pairs, on which llama-factory stops")
 
 
-def _texts(row: Row, layout: Layout) -> Iterable[str]:
+def _texts(row: Row, layout: Layout) -> Iterable[Finding]:
     if not is_text(row.get(layout.field)):
-        yield f"have no string for {layout.field}, {_LEFT_OUT}"
+        yield lost(f"have no string for {layout.field}, {_LEFT_OUT}")
     yield from passed_over(row, ("system",))
 
 
@@ -213,5 +215,5 @@ def _settings(stage: str) -> list[Setting]:
         ("lr_scheduler_type", "cosine", ""),
         ("warmup_ratio", 0.03, ""),
         ("bf16", True, ""),
-        ("output_dir", "llama-factory", ""),
+        ("output_dir", "../llama-factory", OUTPUT_NOTE),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ds2fast.io.fields import Row
 from ds2fast.io.turns import calls_of
@@ -12,6 +12,26 @@ from ds2fast.trainers.layout import Layout
 from ds2fast.trainers.survey import Seen
 
 STRINGS_ONLY = "have a message whose content is no string"
+
+
+class Finding(NamedTuple):
+    """What becomes of a row.
+
+    Attributes
+    ----------
+    words : str
+        What was found, in words that follow "3 rows".
+    lost : bool
+        Whether the trainer drops such rows or stops at them, or a copy cannot hold them.
+    """
+
+    words: str
+    lost: bool = False
+
+
+def lost(words: str) -> Finding:
+    """What makes a trainer drop a row, or stop at it."""
+    return Finding(words, lost=True)
 
 
 @dataclass(frozen=True)
@@ -23,13 +43,13 @@ class Plan:
     files : callable
         The trainer's files, given the name of the file with the rows.
     judge : callable
-        What a row loses in the trainer, in words that follow "3 rows"; nothing for most rows.
+        What a row loses in the trainer; nothing for most rows.
     notes : tuple of str
         What holds for every row.
     """
 
     files: Callable[[str], dict[str, bytes]]
-    judge: Callable[[Row], Iterable[str]]
+    judge: Callable[[Row], Iterable[Finding]]
     notes: tuple[str, ...] = ()
 
 
@@ -59,9 +79,9 @@ def is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
-def passed_over(row: Row, names: Iterable[str]) -> Iterable[str]:
-    """A phrase for each field of the row that says something and that the trainer does not read."""
+def passed_over(row: Row, names: Iterable[str]) -> Iterable[Finding]:
+    """A finding for each field that says something and that the trainer does not read."""
     for name in names:
         value = row.get(name)
         if is_text(value) or (value and not isinstance(value, str)):
-            yield f"have a field {name}, which is not read"
+            yield Finding(f"have a field {name}, which is not read")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,8 +18,9 @@ from ds2fast.pool import Pool
 from ds2fast.trainers import axolotl, llama_factory, trl
 from ds2fast.trainers.copies import Copy, copy_for
 from ds2fast.trainers.files import TrainerFiles
-from ds2fast.trainers.layout import Layout, layout_of
-from ds2fast.trainers.plan import Plan, Planner
+from ds2fast.trainers.layout import Layout
+from ds2fast.trainers.losses import Tally, disliked, judged, not_copied, rows_in_words
+from ds2fast.trainers.plan import Finding, Plan, Planner
 from ds2fast.trainers.survey import Survey, rows_of_pool, survey
 
 _PLANNERS: dict[str, Planner] = {
@@ -35,6 +35,10 @@ _NumberedRows = Callable[[], Iterator[tuple[int, Row]]]
 """Begins a pass over rows and their numbers."""
 
 _LOOKED_AT = 1000
+_TAKEN_BY_ALL = (
+    "messages whose roles are system, user, assistant and tool, users and assistants in turn, an "
+    "assistant's last, their contents strings, are taken by all"
+)
 
 
 def trainer_files(
@@ -54,7 +58,8 @@ def trainer_files(
     pool : Pool
         The pool.
     indices : (n,) integers
-        The selected rows, which are read twice, and four times for a copy.
+        The selected rows, which are read twice, and up to five times for a copy; more often
+        where a trainer drops all rows of the layouts that it is tried with.
     file : str
         Name of the file with the rows, in the same folder: `.jsonl` or `.parquet`.
 
@@ -80,31 +85,34 @@ def trainer_files(
     ids = check_indices(indices, len(pool))
     rows = partial(rows_of_pool, pool, ids)
     found = survey(rows())
-    way = _way(name, found, rows)
+    way, why = _way(name, found, rows)
     if way is None:
-        why = "; ".join(_why(name, found, rows)) or "no rows"
-        return TrainerFiles({}, (f"{name}: no files are written, for it takes no row: {why}",))
-    notes = list(way.plan.notes)
+        words = "; ".join(_why(name, found, rows, why)) or "no rows"
+        note = f"{name}: no files are written, for it takes no row: {words}"
+        return TrainerFiles({}, (note,), (note,))
+    notes = [Finding(note) for note in way.plan.notes]
     if way.copy is not None:
         file = way.copy.name(file.rpartition(".")[0])
-        rows = partial(_copied, way.copy, rows)
-        notes = [*_copy_notes(way.copy, file, way, found, rows_of_pool(pool, ids)), *notes]
-    notes += _losses(rows(), way.layout, way.plan, found.num_rows)
+        notes = [*_copy_notes(way.copy, file, way, found, rows), *notes]
+    notes += way.tally.notes(found.num_rows)
     if file.endswith(".jsonl"):
-        notes += _mixed_kinds(way.found)
-    return TrainerFiles(way.plan.files(file), tuple(f"{name}: {note}" for note in notes), way.copy)
+        notes += map(Finding, _mixed_kinds(way.found))
+    told = tuple(f"{name}: {note.words}" for note in notes)
+    warned = tuple(words for words, note in zip(told, notes, strict=True) if note.lost)
+    return TrainerFiles(way.plan.files(file), told, warned, way.copy)
 
 
 def check_trainer(name: str, pool: Pool) -> None:
-    """Refuse, before any work, a trainer that could take none of the rows.
+    """Refuse, before any work, a trainer that would take none of the rows, or rows of KTO.
 
     At most 1000 rows are looked at, evenly spaced over the pool.
 
     Raises
     ------
     InputTypeError, InputError
-        `name` is no trainer; no row has a layout that it takes or can be copied for it: the
-        message says which layouts the rows have.
+        `name` is no trainer; of the rows looked at it would drop or stop at each, also at copies:
+        the message says which layouts they have and why. Or some of them have `prompt`,
+        `completion` and the `label` false: the trainer would learn what is not to be learnt.
 
     Examples
     --------
@@ -114,10 +122,24 @@ def check_trainer(name: str, pool: Pool) -> None:
     _check_name(name)
     some = np.unique(np.linspace(0, len(pool) - 1, min(len(pool), _LOOKED_AT)).astype(np.int64))
     rows = partial(rows_of_pool, pool, some)
+    _refuse_disliked(name, rows, len(some))
     found = survey(rows())
-    if _way(name, found, rows) is None:
-        why = "; ".join(_why(name, found, rows))
-        raise InputError(f"trainers: expected rows that {name} takes, got {why}")
+    way, why = _way(name, found, rows)
+    if way is None:
+        words = "; ".join(_why(name, found, rows, why))
+        raise InputError(f"trainers: expected rows that {name} takes, got {words}")
+
+
+def _refuse_disliked(name: str, rows: _NumberedRows, num_rows: int) -> None:
+    """Rows of KTO: no config here makes a trainer read their labels."""
+    numbers = disliked(rows())
+    if numbers:
+        raise InputError(
+            f"trainers: expected completions to learn from, got the label false in {len(numbers)} "
+            f"of {rows_in_words(num_rows)} (first: row {numbers[0]}), on which {name} would train "
+            "as on the others; select from the rows whose label is true, or select without a "
+            "trainer and write a config for KTO by hand (a label of another meaning: rename it)"
+        )
 
 
 def _check_name(name: Any) -> None:
@@ -135,30 +157,47 @@ class _Way:
     found: Survey
     layout: Layout
     plan: Plan
+    tally: Tally
 
     @property
     def count(self) -> int:
         return self.found.layouts[self.layout].count
 
 
-def _way(name: str, found: Survey, rows: _NumberedRows) -> _Way | None:
-    """The way by which the trainer takes most rows; as they are where a copy would hold no more."""
-    plain = _planned(name, found, None)
+def _way(name: str, found: Survey, rows: _NumberedRows) -> tuple[_Way | None, list[str]]:
+    """The way by which the trainer takes most rows, or why there is none.
+
+    As they are where a copy would hold no more.
+    """
+    plain, why = _planned(name, found, None, rows)
     held = 0 if plain is None else plain.count
     copy, at_most = copy_for(name, found)
     if at_most <= held:
-        return plain
-    copied = _planned(name, survey(copy.rows(rows())), copy)
-    return plain if copied is None or copied.count <= held else copied
+        return plain, why
+    written = partial(_copied, copy, rows)
+    copied, why_not = _planned(name, survey(written()), copy, written)
+    if copied is None or copied.count <= held:
+        return plain, why + [f"as a copy, {words}" for words in why_not]
+    return copied, why
 
 
-def _planned(name: str, found: Survey, copy: Copy | None) -> _Way | None:
-    """The plan for the layout of most rows, of those that the trainer takes."""
+def _planned(
+    name: str, found: Survey, copy: Copy | None, rows: _NumberedRows
+) -> tuple[_Way | None, list[str]]:
+    """The plan for the layout of most rows, of those that the trainer takes; why not the others."""
+    why = []
     for layout in found.by_count():
-        plan = _PLANNERS[name](layout, found.layouts[layout])
-        if not isinstance(plan, str):
-            return _Way(copy, found, layout, plan)
-    return None
+        seen = found.layouts[layout]
+        plan = _PLANNERS[name](layout, seen)
+        if isinstance(plan, str):
+            why.append(f"{layout} in {rows_in_words(seen.count)}: {plan}")
+            continue
+        tally = judged(rows(), layout, plan)
+        if tally.num_lost < tally.num_rows:
+            return _Way(copy, found, layout, plan, tally), why
+        reasons = "; ".join(note.words for note in tally.notes(tally.num_rows) if note.lost)
+        why.append(f"{layout} in {rows_in_words(seen.count)}: {reasons}")
+    return None, why
 
 
 def _copied(copy: Copy, rows: _NumberedRows) -> Iterator[tuple[int, Row]]:
@@ -166,81 +205,38 @@ def _copied(copy: Copy, rows: _NumberedRows) -> Iterator[tuple[int, Row]]:
 
 
 def _copy_notes(
-    copy: Copy, file: str, way: _Way, found: Survey, rows: Iterable[tuple[int, Row]]
-) -> Iterator[str]:
+    copy: Copy, file: str, way: _Way, found: Survey, rows: _NumberedRows
+) -> Iterator[Finding]:
     """That the rows are copied, and which could not be."""
-    came = ", ".join(f"{of} in {_rows(found.layouts[of].count)}" for of in found.by_count())
-    yield (
-        f"{file} holds a copy of {way.found.num_rows} of {_rows(found.num_rows)} as {way.layout}, "
-        f"which the config names; the rows came as {came}"
+    layouts = found.by_count()
+    came = ", ".join(f"{of} in {rows_in_words(found.layouts[of].count)}" for of in layouts)
+    yield Finding(
+        f"{file} holds a copy of {way.found.num_rows} of {rows_in_words(found.num_rows)} as "
+        f"{way.layout}, which the config names; the rows came as {came}",
+        lost=way.found.num_rows < found.num_rows,
     )
-    yield from _not_copied(copy, rows, found.num_rows)
+    yield from not_copied(copy, rows()).notes(found.num_rows)
 
 
-def _not_copied(copy: Copy, rows: Iterable[tuple[int, Row]], num_rows: int) -> Iterator[str]:
-    """Why rows cannot be written anew."""
-    told = ((number, _why_not_copied(copy, row)) for number, row in rows)
-    return _counted(((number, why) for number, why in told if why), num_rows)
-
-
-def _why_not_copied(copy: Copy, row: Row) -> str:
-    try:
-        copy.row(row)
-    except InputError as error:
-        return f"{error}, so a copy for {copy.trainer} cannot hold them"
-    return ""
-
-
-def _why(name: str, found: Survey, rows: _NumberedRows) -> Iterator[str]:
-    for layout in found.by_count():
-        seen = found.layouts[layout]
-        yield f"{layout} in {_rows(seen.count)}: {_PLANNERS[name](layout, seen)}"
+def _why(name: str, found: Survey, rows: _NumberedRows, why: list[str]) -> Iterator[str]:
+    """Why the trainer takes no row, and what can be done."""
+    yield from why
     if found.layouts:
-        yield from _not_copied(copy_for(name, found)[0], rows(), found.num_rows)
+        tally = not_copied(copy_for(name, found)[0], rows())
+        yield from (note.words for note in tally.notes(found.num_rows))
+        yield f"mend the rows ({_TAKEN_BY_ALL}), or leave the trainer out"
     if found.without:
         yield (
-            f"none of the known forms in {_rows(len(found.without))} (trainers read the rows "
-            f"themselves, whatever text= says; forms known: {', '.join(FORMS)})"
+            f"none of the known forms in {rows_in_words(len(found.without))} (trainers read the "
+            f"rows themselves, whatever text= says; forms known: {', '.join(FORMS)})"
         )
-
-
-def _losses(
-    rows: Iterable[tuple[int, Row]], chosen: Layout, plan: Plan, num_rows: int
-) -> Iterator[str]:
-    """What rows lose, with counts and the first row of each kind."""
-    found = ((number, loss) for number, row in rows for loss in _losses_of(row, chosen, plan))
-    return _counted(found, num_rows)
-
-
-def _counted(found: Iterable[tuple[int, str]], num_rows: int) -> Iterator[str]:
-    """What was found of rows, the most frequent first."""
-    counts, first = Counter[str](), dict[str, int]()
-    for number, what in found:
-        counts[what] += 1
-        first.setdefault(what, number)
-    for what, count in counts.most_common():
-        yield f"{count} of {_rows(num_rows)} (first: row {first[what]}) {what}"
-
-
-def _losses_of(row: Row, chosen: Layout, plan: Plan) -> Iterable[str]:
-    layout = layout_of(row)
-    if layout is None:
-        return ("have a text in none of the known forms, so they are not described",)
-    if layout != chosen:
-        return (
-            f"hold {layout}, not {chosen} as described: the trainer drops them or stops at them; "
-            "select from files of one form each",
-        )
-    return dict.fromkeys(plan.judge(row))
 
 
 def _mixed_kinds(found: Survey) -> Iterator[str]:
     """Fields that Hugging Face's `datasets`, which all three load files with, may refuse."""
     for name, kinds in found.kinds.items():
         if len(kinds) > 1:
-            held = ", ".join(f"{kind} in {_rows(count)}" for kind, count in kinds.most_common())
+            held = ", ".join(
+                f"{kind} in {rows_in_words(count)}" for kind, count in kinds.most_common()
+            )
             yield f"the field {name} holds {held}: the trainer's loader may refuse the file"
-
-
-def _rows(count: int) -> str:
-    return f"{count} row{'s' * (count != 1)}"

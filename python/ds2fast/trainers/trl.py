@@ -12,9 +12,9 @@ from typing import Any
 
 from ds2fast.io.fields import Row
 from ds2fast.io.forms import MESSAGES, PREFERENCE, PROMPT, TEXT
-from ds2fast.trainers.files import Setting, config_text, control_beside
+from ds2fast.trainers.files import OUTPUT_NOTE, Setting, config_text, control_beside
 from ds2fast.trainers.layout import ROLE_CONTENT, Layout
-from ds2fast.trainers.plan import Plan, is_text, passed_over, whole_messages
+from ds2fast.trainers.plan import Finding, Plan, is_text, lost, passed_over, whole_messages
 from ds2fast.trainers.survey import Seen
 
 ROLES = {"system", "developer", "user", "assistant", "tool"}
@@ -73,27 +73,29 @@ def _plan(names: tuple[str, ...], stage: str, seen: Seen, judge: Any) -> Plan:
     return Plan(lambda file: _files(file, columns, stage), judge)
 
 
-def _strings(row: Row, names: tuple[str, ...]) -> Iterable[str]:
+def _strings(row: Row, names: tuple[str, ...]) -> Iterable[Finding]:
     if not all(isinstance(row.get(name), str) for name in names):
-        yield f"have no string for {' or '.join(names)}, {_STOPS}"
+        yield lost(f"have no string for {' or '.join(names)}, {_STOPS}")
     yield from passed_over(row, ("system",))
 
 
-def _lists(row: Row, names: tuple[str, ...]) -> Iterable[str]:
+def _lists(row: Row, names: tuple[str, ...]) -> Iterable[Finding]:
     lists = [whole_messages(row.get(name), ROLE_CONTENT) for name in names]
     if any(messages is None for messages in lists):
-        yield f"have a message that is null or has no role, {_STOPS}"
+        yield lost(f"have a message that is null or has no role, {_STOPS}")
         return
     messages = [message for messages in lists for message in messages or ()]
     unknown = sorted({str(message["role"]) for message in messages} - ROLES)
     if unknown:
-        yield f"have turns of {', '.join(unknown)}, which the chat template may not know"
+        yield Finding(f"have turns of {', '.join(unknown)}, which the chat template may not know")
     contents = [message.get("content") for message in messages if not message.get("tool_calls")]
     if any(content is None for content in contents):
-        yield "have a message without content, which the chat template may not take"
+        yield Finding("have a message without content, which the chat template may not take")
     parts = (part for content in contents if isinstance(content, list) for part in content)
     if not all(isinstance(part, dict) and is_text(part.get("text")) for part in parts):
-        yield "have parts of a message that hold no text, which the chat template may not take"
+        yield Finding(
+            "have parts of a message that hold no text, which the chat template may not take"
+        )
     yield from passed_over(row, ("system",))
 
 
@@ -120,5 +122,5 @@ def _settings(entries: list[dict[str, Any]], stage: str) -> list[Setting]:
         ("num_train_epochs", 3, ""),
         ("lr_scheduler_type", "cosine", ""),
         ("bf16", True, ""),
-        ("output_dir", "trl", ""),
+        ("output_dir", "../trl", OUTPUT_NOTE),
     ]
