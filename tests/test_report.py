@@ -234,7 +234,11 @@ def test_unrated_rows_and_one_selected() -> None:
     scores[::10] = -1
     page = Page(report_html(hostile_selection(scores=scores).top(1)))
     fates = {row[0]: _number(row[1]) for row in page.table("rows that were", "number")}
-    assert fates == {"selected": 1, "below the cut": 539, "unrated, never selected": 60}
+    assert fates == {
+        "selected": 1,
+        "below the cut": 539,
+        "without a score or text, never selected": 60,
+    }
 
 
 def test_what_rules_left_out_is_told() -> None:

@@ -356,6 +356,8 @@ def test_mixed_forms_are_counted_most_rows_first() -> None:
 def test_describe_shows_a_row_and_cuts_a_long_one() -> None:
     assert Schema({"text": 1}, 3, "abc\n").describe() == "text from text; row 3 renders as:\nabc"
     assert Schema({"text": 1}, 0, "x" * 401).describe().endswith("\n" + "x" * 400 + "…")
+    tall = Schema({"text": 1}, 0, "\n\n".join("abcdefgh"))
+    assert tall.describe().splitlines()[1:] == ["a", "b", "c", "d", "e", "f…"]
 
 
 def test_lone_surrogates_are_replaced() -> None:

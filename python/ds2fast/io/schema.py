@@ -12,7 +12,7 @@ from ds2fast.io.forms import FORM_COLUMNS, FORMS, PREFERENCE, form_of, has_answe
 from ds2fast.io.template import Template
 from ds2fast.io.turns import content_of, dialogue_turns, render_turns
 
-EXAMPLE_WIDTH = 400
+EXAMPLE_WIDTH, EXAMPLE_LINES = 400, 6
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,17 @@ class Schema:
         return ", ".join(f"{form} in {count} rows" for form, count in self.forms.items())
 
     def describe(self) -> str:
-        """The fields, what was passed over or lacks, and one row, cut at 400 characters."""
-        example = self.example[:EXAMPLE_WIDTH] + "…" * (len(self.example) > EXAMPLE_WIDTH)
+        """The fields, what was passed over or lacks, and the first lines of one row."""
+        lines = [line for line in self.example.splitlines() if line.strip()]
+        shown = "\n".join(lines[:EXAMPLE_LINES])[:EXAMPLE_WIDTH].rstrip()
+        if len(lines) > EXAMPLE_LINES or len(self.example) > EXAMPLE_WIDTH:
+            shown += "…"
         pairs = self.forms.get(PREFERENCE, 0)
         rows = "row" if pairs == 1 else "rows"
         over = f"; rejected was passed over in {pairs} {rows}" if pairs else ""
         return (
             f"text from {self}{over}{self._without_answer()}; row {self.example_row} renders as:\n"
-            f"{example.rstrip()}"
+            f"{shown}"
         )
 
     def _without_answer(self) -> str:

@@ -194,7 +194,7 @@ def _fates(selection: Selection) -> dict[str, int]:
 _FATES = {
     "selected": "selected",
     "below": "below the cut",
-    "unrated": "unrated, never selected",
+    "unrated": "without a score or text, never selected",
     "excluded": "left out: repeat a row of the evaluation file",
     "low_score": "left out: score below the least one asked for",
     "too_rare": "left out: rarer than was allowed",
