@@ -18,14 +18,17 @@ trap 'rm -rf "$room"' EXIT
 
 "$python" -m zipfile -e "$wheel" "$room/unpacked"
 cd "$room/unpacked"
-for part in ds2fast/__init__.py ds2fast/py.typed ds2fast/_core.pyi; do
+for part in ds2fast/__init__.py ds2fast/py.typed ds2fast/_core.pyi \
+  ds2fast/report/page.html.jinja ds2fast/report/style.css ds2fast/report/filter.js; do
   [ -f "$part" ] || fail "expected $part in the wheel"
 done
 [ "$(find . -name '_core.*.so' | wc -l)" -eq 1 ] || fail "expected one _core in the wheel"
 [ -n "$(find . -path '*.dist-info/*' -name LICENSE)" ] || fail "expected LICENSE in the wheel"
 strangers="$(find . -type f ! -path './ds2fast-*.dist-info/*' ! -path './ds2fast.libs/*' \
   ! -path './ds2fast/*.py' ! -path './ds2fast_cli/*.py' ! -path './ds2fast/py.typed' \
-  ! -path './ds2fast/_core.pyi' ! -path './ds2fast/_core.*.so')"
+  ! -path './ds2fast/_core.pyi' ! -path './ds2fast/_core.*.so' \
+  ! -path './ds2fast/report/page.html.jinja' ! -path './ds2fast/report/style.css' \
+  ! -path './ds2fast/report/filter.js')"
 [ -z "$strangers" ] || fail "files that do not belong in the wheel: $strangers"
 # Folders of the machine that built it have no place in the extension.
 for folder in "$(dirname "$scripts")" "$HOME/" "${TMPDIR:-/tmp}/"; do
@@ -42,5 +45,13 @@ unset PYTHONPATH
 "$bin/ds2fast" --version
 "$bin/ds2fast" doctor
 "$bin/python" -W error "$room/try_selection.py"
+"$bin/python" -m pip install --quiet --disable-pip-version-check "$wheel[report]"
+PYTHONPATH="$room" "$bin/python" -W error -c "
+import sys, ds2fast, try_selection
+rows, scores = try_selection.make_pool()
+selection = ds2fast.select(scores=scores, embeddings=rows, n=50, progress=False)
+selection.report(sys.argv[1])
+" "$room/report.html"
+[ -s "$room/report.html" ] || fail "expected a report"
 [ -z "$(ls -A)" ] || fail "files left in the working directory: $(ls -A)"
 echo "$(basename "$wheel"): fine"

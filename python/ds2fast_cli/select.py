@@ -25,8 +25,8 @@ _OF_SELECTING = ("n", "fraction", "method", "min_confidence", "trust", "max_unra
 @click.option("--overwrite", is_flag=True, help="Replace earlier results in that directory.")
 @click.option(
     "--from", "finished", type=given.FILE, metavar="OUT",
-    help="Select again from a finished run, in seconds, instead of from DATA; its settings and "
-    "rules hold but for those given now.",
+    help="Select again from a finished run, in seconds; its settings and rules hold but for those "
+    "given now, what to write is said anew. DATA then names where its files lie now, if elsewhere.",
 )  # fmt: skip
 @click.option(
     "--fresh-rules", is_flag=True, help="With --from: none of the rules of that run hold."
