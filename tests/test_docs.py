@@ -166,6 +166,8 @@ def test_the_blocks_of_a_page_run_in_their_order(
 
 @named(PAGES)
 def test_commands_parse_and_python_compiles(page: Path) -> None:
+    # With the settings of the program: a command keeps the names of --help that it first hears of.
+    parent = click.Context(program, **program.context_settings)
     for block in blocks_of(page):
         if block.language == "python":
             compile(block.code, str(page), "exec")
@@ -173,7 +175,7 @@ def test_commands_parse_and_python_compiles(page: Path) -> None:
                 assert hasattr(ds2fast, name), name
         for name, *arguments in block.commands:
             command = program.commands[name]
-            command.make_context(name, arguments, parent=click.Context(program))
+            command.make_context(name, arguments, parent=parent)
 
 
 def test_every_public_name_has_an_entry() -> None:
