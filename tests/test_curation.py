@@ -409,7 +409,9 @@ def test_ctrl_c_stops_the_rounds() -> None:
         curate_scores(
             scores, graph, random_estimate(4), method="simifeat", rounds=10**6
         )  # minutes of work
-    assert time.process_time() - started < 3.0  # on its processors, however busy they are
+    assert (
+        time.process_time() - started < 20.0
+    )  # of processor time: a busy machine adds to it, though not minutes
 
 
 def test_the_examples_run() -> None:

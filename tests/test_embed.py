@@ -400,7 +400,9 @@ def test_ctrl_c_ends_a_running_graph(tiny: TinyEncoder) -> None:
     before = threading.active_count()
     with pytest.raises(KeyboardInterrupt):
         run([f"{word} {'stone ' * 13}" for word in WORDS], tiny, threads=1, progress=start_clock)
-    assert time.process_time() - sent[0] < 3.0  # of minutes; however busy the machine
+    assert (
+        time.process_time() - sent[0] < 20.0
+    )  # of minutes of processor time, to which a busy machine adds
     assert threading.active_count() == before
     (tiny.directory / "model.onnx").unlink()
     (tiny.directory / "model.safetensors").write_bytes(weights)

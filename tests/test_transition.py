@@ -369,7 +369,7 @@ def test_ctrl_c_stops_a_solver() -> None:
     started = time.process_time()
     with pytest.raises(KeyboardInterrupt), ctrl_c_after(0.2):
         _core.solve_moments(counts)  # seconds of work
-    assert time.process_time() - started < 1.5  # on its processors, however busy they are
+    assert time.process_time() - started < 4.0  # of six; a busy machine adds to what it takes
 
 
 def test_the_examples_run() -> None:
