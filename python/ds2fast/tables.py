@@ -110,28 +110,9 @@ def to_dataset(pool: Pool, indices: npt.ArrayLike) -> datasets.Dataset:
         The package datasets is not installed.
     """
     package = _need("datasets", "to_dataset")
-    table = _without_views(to_arrow(pool, indices))
+    table = to_arrow(pool, indices)
     with _refused("datasets"):
         return package.Dataset(table)
-
-
-def _without_views(table: pa.Table) -> pa.Table:
-    """Words of a categorical column as `datasets` can cast them: polars gives them as views."""
-    import pyarrow as pa
-
-    for place, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type) and pa.types.is_string_view(field.type.value_type):
-            kind = pa.dictionary(field.type.index_type, pa.large_string(), field.type.ordered)
-            chunks = [
-                pa.DictionaryArray.from_arrays(
-                    chunk.indices, chunk.dictionary.cast(pa.large_string()), ordered=kind.ordered
-                )
-                for chunk in table.column(place).chunks
-            ]
-            table = table.set_column(
-                place, field.with_type(kind), pa.chunked_array(chunks, type=kind)
-            )
-    return table
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import numpy as np
 
 from ds2fast.io.held import TemporaryRows
 from ds2fast.io.rows import KEPT_ROWS, Rows
+from ds2fast.io.views import without_views
 from ds2fast.results import IntArray
 
 if TYPE_CHECKING:
@@ -106,13 +107,13 @@ class TableRows(ArrowRows):
         return cls.of(pa.Table.from_batches(kept, schema=schema))
 
     def table(self, indices: IntArray) -> pa.Table:
-        """These rows alone, in the order of `indices`."""
+        """These rows alone, in the order of `indices`, and without views."""
         import pyarrow as pa
 
         wanted, places = np.unique(indices, return_inverse=True)
         pieces = list(self._pieces(wanted))
         if np.array_equal(wanted, indices):
-            return pa.Table.from_batches(pieces, schema=self._schema)
+            return without_views(pa.Table.from_batches(pieces, schema=self._schema))
         # Arrow's own `take` would join the chunks of a column first.
         ends = np.cumsum([piece.num_rows for piece in pieces])
         holders = np.searchsorted(ends, places, side="right")
@@ -120,7 +121,7 @@ class TableRows(ArrowRows):
             pieces[holder].slice(int(place - ends[holder]) + pieces[holder].num_rows, 1)
             for holder, place in zip(holders, places, strict=True)
         ]
-        return pa.Table.from_batches(rows, schema=self._schema)
+        return without_views(pa.Table.from_batches(rows, schema=self._schema))
 
     def _objects(self, indices: IntArray, columns: AbstractSet[str] | None) -> list[Any]:
         names = [name for name in self._schema.names if columns is None or name in columns]
@@ -160,7 +161,7 @@ def _size(table: Any) -> int:
 
     try:
         return int(table.nbytes)
-    except pa.ArrowNotImplementedError:  # string views, in older versions of Arrow
+    except (pa.ArrowNotImplementedError, pa.ArrowTypeError):  # views, in older versions of Arrow
         return int(table.get_total_buffer_size())
 
 

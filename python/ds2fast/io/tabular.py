@@ -117,7 +117,7 @@ def _rows_at_once(table: pa.Table) -> int:
 
     try:
         mean = max(1, int(table.nbytes) // len(table))
-    except pa.ArrowNotImplementedError:  # string views, in older versions of Arrow
+    except (pa.ArrowNotImplementedError, pa.ArrowTypeError):  # views, in older versions of Arrow
         return _OBJECTS_AT_ONCE
     return min(_MOST_ROWS, max(1, _BYTES_AT_ONCE // mean))
 
