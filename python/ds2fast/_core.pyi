@@ -11,6 +11,8 @@ IdArray = npt.NDArray[np.int32]
 IntArray = npt.NDArray[np.int64]
 BinArray = npt.NDArray[np.uint8]
 Report = Callable[[int, int], None]
+CodeArrays = tuple[npt.NDArray[np.int8], IdArray, FloatArray, FloatArray, FloatArray]
+ListArrays = tuple[npt.NDArray[np.uint32], FloatArray]
 
 __version__: str
 
@@ -27,6 +29,104 @@ def exact_knn(
     threads: int,
     progress: Report | None = None,
 ) -> tuple[IdArray, FloatArray]: ...
+def code_depth(depth: int) -> int: ...
+def find_copies(
+    embeddings: RowArray, norms: DoubleArray, k: int, progress: Report | None = None
+) -> tuple[IdArray, IdArray]: ...
+def fill_in_copies(
+    embeddings: RowArray,
+    norms: DoubleArray,
+    rest: IdArray,
+    ids: IdArray,
+    similarities: FloatArray,
+) -> None: ...
+def encode_rows(
+    embeddings: RowArray,
+    norms: DoubleArray,
+    order: IdArray,
+    out: CodeArrays,
+    threads: int,
+    progress: Report | None = None,
+) -> None: ...
+def leader_tree(
+    codes: CodeArrays,
+    leaf_rows: int,
+    least_rows: int,
+    fan_out: int,
+    seed: int,
+    threads: int,
+    progress: Report | None = None,
+) -> tuple[IdArray, IntArray]: ...
+def join_leaves(
+    codes: CodeArrays,
+    order: IdArray,
+    bounds: IntArray,
+    lists: ListArrays,
+    out: ListArrays,
+    by_place: bool,
+    threads: int,
+    progress: Report | None = None,
+) -> None: ...
+def descend(
+    codes: CodeArrays,
+    lists: ListArrays,
+    first: int,
+    num_heard: int,
+    out: ListArrays,
+    threads: int,
+    progress: Report | None = None,
+) -> int: ...
+def rank_lists(
+    embeddings: RowArray,
+    norms: DoubleArray,
+    order: IdArray,
+    codes: CodeArrays,
+    lists: ListArrays,
+    places: IdArray,
+    k: int,
+    threads: int,
+    progress: Report | None = None,
+) -> tuple[IdArray, DoubleArray]: ...
+def exact_neighbours(
+    embeddings: RowArray,
+    norms: DoubleArray,
+    order: IdArray,
+    codes: CodeArrays,
+    places: IdArray,
+    k: int,
+    threads: int,
+    progress: Report | None = None,
+) -> tuple[IdArray, DoubleArray]: ...
+def exact_within(
+    rows: RowArray,
+    norms: DoubleArray,
+    first_id: int,
+    k: int,
+    threads: int,
+    progress: Report | None = None,
+) -> tuple[IdArray, DoubleArray]: ...
+def exact_between(
+    left_rows: RowArray,
+    left_norms: DoubleArray,
+    left_first_id: int,
+    left_floors: DoubleArray | None,
+    right_rows: RowArray,
+    right_norms: DoubleArray,
+    right_first_id: int,
+    right_floors: DoubleArray | None,
+    k: int,
+    threads: int,
+    progress: Report | None = None,
+) -> tuple[tuple[IdArray, DoubleArray], tuple[IdArray, DoubleArray]]: ...
+def merge_nearest(
+    x_ids: IdArray,
+    x_similarities: DoubleArray,
+    y_ids: IdArray,
+    y_similarities: DoubleArray,
+    ids: IdArray,
+    similarities: DoubleArray,
+    threads: int,
+) -> None: ...
 def native_precisions() -> list[str]: ...
 
 class Encoder:
@@ -203,3 +303,18 @@ def gather_mean(
     threads: int,
     progress: Report | None = None,
 ) -> FloatArray: ...
+
+class WordTable:
+    def __init__(self) -> None: ...
+    def add(self, words: list[bytes], ids: list[list[int]]) -> None: ...
+    def look_up(
+        self,
+        texts: list[str | bytes],
+        most_tokens: int,
+        unknown: int,
+        literals: list[str],
+        threads: int,
+    ) -> tuple[list[bytes], IdArray, IntArray, npt.NDArray[np.bool_]]: ...
+    def clear(self) -> None: ...
+    @property
+    def nbytes(self) -> int: ...

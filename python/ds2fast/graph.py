@@ -23,15 +23,22 @@ class KnnGraph(FrozenArrays):
     similarities : (N, k) float32
         Their cosine similarities, descending.
     method : str
-        `"exact"`, or `"given"` for a graph made by `from_arrays`.
+        `"exact"`, `"approximate"`, or `"given"` for a graph made by `from_arrays`.
     recall : float
-        Share of the true neighbours that the graph holds: 1.0 for exact, NaN where it is not known.
+        Share of the true neighbours that the graph holds: 1.0 for exact, NaN where it is not known;
+        of an approximate graph that of a sample of rows, whose true neighbours were searched.
+    recall_interval : (float, float) or None
+        95 % interval of an approximate graph's recall, by bootstrap over the sample.
+    recall_tied : float or None
+        Its recall where any row that is as similar as the last true neighbour counts as one.
     """
 
     indices: IdArray
     similarities: FloatArray
     method: str = "given"
     recall: float = float("nan")
+    recall_interval: tuple[float, float] | None = None
+    recall_tied: float | None = None
 
     @property
     def num_rows(self) -> int:

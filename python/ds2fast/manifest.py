@@ -40,6 +40,7 @@ def manifest_of(selection: Selection, **written: Any) -> dict[str, Any]:
             "method": selection.graph.method,
             "k": selection.graph.k,
             "recall": selection.graph.recall,
+            "recall_interval": selection.graph.recall_interval,
         },
         "transition": transition_record(selection.transition),
         "curation": {

@@ -14,10 +14,12 @@
 
 #include "check.hpp"
 #include "core/parallel_for.hpp"
+#include "knn/block_search.hpp"
 #include "knn/bound_steps.hpp"
 #include "knn/copies.hpp"
 #include "knn/exact_search.hpp"
 #include "knn/first_thresholds.hpp"
+#include "knn/nearest_lists.hpp"
 #include "knn/pair_filter.hpp"
 #include "knn/pair_schedule.hpp"
 #include "knn/quantised_rows.hpp"
@@ -186,6 +188,46 @@ TEST(the_schedule_hands_out_every_pair_once) {
   }
 }
 
+TEST(the_schedule_of_two_sides_hands_out_every_pair_across_once) {
+  for (std::size_t left = 1; left < 8; ++left) {
+    for (std::size_t right = 1; right < 8; ++right) {
+      knn::PairSchedule schedule(left, right);
+      std::set<std::pair<std::size_t, std::size_t>> pairs;
+      for (std::size_t i = 0; i < schedule.num_pairs(); ++i) {
+        const auto lease = schedule.acquire();
+        CHECK(lease.pair().a < left);
+        CHECK(left <= lease.pair().b && lease.pair().b < left + right);
+        pairs.insert({lease.pair().a, lease.pair().b});
+      }
+      CHECK(schedule.num_pairs() == left * right);
+      CHECK(pairs.size() == left * right);
+    }
+  }
+}
+
+TEST(no_block_of_two_sides_is_in_two_hands_at_once) {
+  constexpr std::size_t kLeft = 5;
+  constexpr std::size_t kRight = 3;
+  knn::PairSchedule schedule(kLeft, kRight);
+  std::vector<int> holders(kLeft + kRight);
+  bool alone = true;
+  std::mutex mutex;
+  SilentMonitor monitor;
+  ds2fast::parallel_for(schedule.num_pairs(), 4, monitor, [&](std::size_t, std::size_t) {
+    const auto lease = schedule.acquire();
+    const auto hold = [&](int change) {
+      const std::lock_guard<std::mutex> lock(mutex);
+      for (const std::size_t block : {lease.pair().a, lease.pair().b}) {
+        holders[block] += change;
+        alone = alone && holders[block] <= 1;
+      }
+    };
+    hold(1);
+    hold(-1);
+  });
+  CHECK(alone);
+}
+
 TEST(no_block_is_in_two_hands_at_once) {
   constexpr std::size_t kBlocks = 9;
   knn::PairSchedule schedule(kBlocks);
@@ -241,7 +283,8 @@ class FirstRow {
         order_(pool.n),
         ranking_(rows_, {norms_.data(), pool.n}, {order_.data(), pool.n}),
         reservoirs_(pool.n, k, pool.d, 4, ranking_, rows_.kernels()),
-        desk_(ranking_.make_desk()) {
+        desk_(ranking_.make_desk()),
+        k_(k) {
     std::iota(order_.begin(), order_.end(), 0);
   }
 
@@ -259,7 +302,7 @@ class FirstRow {
   }
 
   std::vector<std::int32_t> nearest() {
-    reservoirs_.finish(0, desk_);
+    reservoirs_.finish(0, k_, desk_);
     std::vector<std::int32_t> ids;
     for (const knn::RankedNeighbour& neighbour : desk_.nearest) {
       ids.push_back(neighbour.id);
@@ -281,6 +324,7 @@ class FirstRow {
   knn::ExactRanking ranking_;
   knn::Reservoirs reservoirs_;
   knn::ExactRanking::Desk desk_;
+  std::size_t k_;
 };
 
 /// Rows at growing angles to row 0: row i is its i-th neighbour.
@@ -633,6 +677,130 @@ TEST(bounds_by_codes_hold_for_every_pair) {
       CHECK(depth < 64 || widest <= 2.0 * 2.0 * 1.2 * residual + 1e-4);
     }
   }
+}
+
+/// Lists of a block's rows, and room for them.
+struct Lists {
+  Lists(std::size_t n, std::size_t k)
+      : ids(n * k, 77), similarities(n * k, 77.0), num_rows(n), width(k) {}
+
+  knn::NearestLists view() {
+    return {{ids.data(), num_rows, width}, {similarities.data(), num_rows, width}};
+  }
+  knn::ConstNearestLists read() const {
+    return {{ids.data(), num_rows, width}, {similarities.data(), num_rows, width}};
+  }
+
+  std::vector<std::int32_t> ids;
+  std::vector<double> similarities;
+  std::size_t num_rows;
+  std::size_t width;
+};
+
+/// Ids and float32 similarities of a pool cut in two, by all three searches and merging.
+Graph search_in_two(const Pool& pool, std::size_t cut, std::size_t k, std::size_t threads,
+                    simd::Level level, bool with_floors) {
+  SilentMonitor monitor;
+  const simd::KernelTable& kernels = simd::kernels(level);
+  const std::size_t sizes[] = {cut, pool.n - cut};
+  const knn::RowSource rows[] = {
+      knn::RowSource({pool.values.data(), sizes[0], pool.d}, kernels),
+      knn::RowSource({pool.values.data() + cut * pool.d, sizes[1], pool.d}, kernels)};
+  const std::int32_t first_ids[] = {0, static_cast<std::int32_t>(cut)};
+  Lists near[] = {Lists(sizes[0], k), Lists(sizes[1], k)};
+  Lists far[] = {Lists(sizes[0], k), Lists(sizes[1], k)};
+  std::vector<double> norms[2];
+  std::vector<double> floors[2];
+  for (std::size_t side = 0; side < 2; ++side) {
+    norms[side].resize(sizes[side]);
+    knn::row_norms(rows[side], threads, monitor, {norms[side].data(), sizes[side]});
+    knn::search_within(
+        {rows[side], {norms[side].data(), sizes[side]}, first_ids[side], near[side].view()},
+        threads, monitor);
+    for (std::size_t row = 0; with_floors && row < sizes[side]; ++row) {
+      floors[side].push_back(near[side].similarities[row * k + k - 1]);
+    }
+  }
+  knn::search_between({rows[0], {norms[0].data(), sizes[0]}, 0, far[0].view()},
+                      {floors[0].data(), floors[0].size()},
+                      {rows[1], {norms[1].data(), sizes[1]}, first_ids[1], far[1].view()},
+                      {floors[1].data(), floors[1].size()}, threads, monitor);
+  Graph graph;
+  for (std::size_t side = 0; side < 2; ++side) {
+    knn::merge_lists(near[side].read(), far[side].read(), threads, monitor, near[side].view());
+    graph.ids.insert(graph.ids.end(), near[side].ids.begin(), near[side].ids.end());
+    for (const double similarity : near[side].similarities) {
+      graph.similarities.push_back(static_cast<float>(similarity));
+    }
+  }
+  return graph;
+}
+
+TEST(two_blocks_equal_brute_force_at_every_level_and_thread_count) {
+  // Rows, depth, where they are cut, k: panels full and not, one row, fewer rows than k.
+  const std::size_t shapes[][4] = {
+      {97, 33, 48, 7}, {500, 20, 1, 10}, {700, 130, 300, 17}, {60, 5, 20, 40}};
+  for (const auto& shape : shapes) {
+    Pool pool{random_values(shape[0] * shape[1], 41), shape[0], shape[1]};
+    for (std::size_t row = 3; row < pool.n; row += 7) {  // copies, on both sides
+      std::copy_n(pool.values.begin(), pool.d,
+                  pool.values.begin() + static_cast<std::ptrdiff_t>(row * pool.d));
+    }
+    const Graph expected = brute_force_in_float64(pool, shape[3]);
+    for (const simd::Level level : simd::available_levels()) {
+      for (const std::size_t threads : {1U, 2U, 7U}) {
+        for (const bool with_floors : {false, true}) {
+          CHECK(
+              same(search_in_two(pool, shape[2], shape[3], threads, level, with_floors), expected));
+        }
+      }
+    }
+  }
+}
+
+TEST(floors_leave_fewer_pairs_to_float64) {
+  constexpr std::size_t kDepth = 64;
+  constexpr std::size_t kRows = 2000;
+  const Pool pool{random_values(kRows * kDepth, 43), kRows, kDepth};
+  std::size_t counted[2];
+  for (const bool with_floors : {false, true}) {
+    simd::KernelTable kernels = simd::kernels(simd::Level::kBaseline);
+    kernels.exact_dots = &count_exact_dots;
+    const knn::RowSource rows({pool.values.data(), kRows / 2, kDepth}, kernels);
+    const knn::RowSource others({pool.values.data() + kRows / 2 * kDepth, kRows / 2, kDepth},
+                                kernels);
+    std::vector<double> norms(kRows / 2, 8.0);
+    const std::vector<double> floors(with_floors ? kRows / 2 : 0, 0.9);
+    Lists left(kRows / 2, 5);
+    Lists right(kRows / 2, 5);
+    SilentMonitor monitor;
+    knn::row_norms(rows, 1, monitor, {norms.data(), norms.size()});
+    std::vector<double> other_norms(kRows / 2);
+    knn::row_norms(others, 1, monitor, {other_norms.data(), other_norms.size()});
+    dots_counted = 0;
+    knn::search_between({rows, {norms.data(), norms.size()}, 0, left.view()},
+                        {floors.data(), floors.size()},
+                        {others, {other_norms.data(), other_norms.size()}, 1000, right.view()},
+                        {floors.data(), floors.size()}, 1, monitor);
+    counted[with_floors ? 1 : 0] = dots_counted;
+  }
+  CHECK(counted[0] >= 5 * kRows);
+  CHECK(counted[1] == 0);  // no two of so many random directions have a cosine of nearly 0.9
+}
+
+TEST(a_search_of_two_blocks_can_be_stopped_at_work) {
+  const Pool pool{random_values(9000 * 256, 13), 9000, 256};
+  const std::vector<double> norms(pool.n, 16.0);
+  const simd::KernelTable& kernels = simd::kernels(simd::Level::kBaseline);
+  const knn::RowSource left({pool.values.data(), 4000, 256}, kernels);
+  const knn::RowSource right({pool.values.data() + 4000 * 256, 5000, 256}, kernels);
+  Lists left_lists(4000, 5);
+  Lists right_lists(5000, 5);
+  StopAtWork monitor;
+  CHECK_THROWS(
+      knn::search_between({left, {norms.data(), 4000}, 0, left_lists.view()}, {},
+                          {right, {norms.data(), 5000}, 4000, right_lists.view()}, {}, 3, monitor),
+      std::runtime_error);
 }
 
 }  // namespace

@@ -42,6 +42,18 @@ class WriterLock:
             return f"{self._path} cannot be locked ({error.strerror or error})"
         return None
 
+    def has_name(self) -> bool:
+        """Whether the file that is locked is still the one of that name: a folder may be removed.
+
+        Only who asks this after `acquire` may use a lock whose file others remove.
+        """
+        if self._descriptor is None:
+            return False
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+        except FileNotFoundError:
+            return False
+
     def release(self) -> None:
         """Let go of the lock, if it is held."""
         descriptor, self._descriptor = self._descriptor, None

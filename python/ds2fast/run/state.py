@@ -103,6 +103,7 @@ def write_state(file: BinaryIO, selection: Selection) -> None:
         "format": FORMAT,
         "graph_method": graph.method,
         "graph_recall": None if np.isnan(graph.recall) else graph.recall,
+        "graph_recall_interval": graph.recall_interval,
         "num_levels": given.num_levels,
         "group_names": names,
         "excluded": None if excluded is None else [excluded.name, excluded.num_rows],
@@ -172,12 +173,13 @@ def _header_of(arrays: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, Any]:
 
 
 def _state_of(arrays: Mapping[str, npt.NDArray[Any]], header: Mapping[str, Any]) -> State:
-    recall = header["graph_recall"]
+    recall, interval = header["graph_recall"], header.get("graph_recall_interval")
     graph = KnnGraph(
         arrays["indices"],
         arrays["similarities"],
         method=header["graph_method"],
         recall=float("nan") if recall is None else float(recall),
+        recall_interval=None if interval is None else (float(interval[0]), float(interval[1])),
     )
     given = Given(
         ratings=arrays["ratings"].astype(np.int64),

@@ -4,6 +4,7 @@
 
 PYBIND11_MODULE(_core, module) {
   module.doc() = "Kernels of ds2fast; call them through the stages, which check their arguments.";
+  ds2fast::bindings::register_approximate(module);
   ds2fast::bindings::register_beliefs(module);
   ds2fast::bindings::register_build_info(module);
   ds2fast::bindings::register_curation(module);
@@ -14,4 +15,5 @@ PYBIND11_MODULE(_core, module) {
   ds2fast::bindings::register_sharing(module);
   ds2fast::bindings::register_static(module);
   ds2fast::bindings::register_transition(module);
+  ds2fast::bindings::register_words(module);
 }

@@ -5,6 +5,7 @@
 namespace ds2fast::bindings {
 
 // One function an area, each in its bind_<area>.cpp.
+void register_approximate(pybind11::module_& module);
 void register_beliefs(pybind11::module_& module);
 void register_build_info(pybind11::module_& module);
 void register_curation(pybind11::module_& module);
@@ -15,5 +16,6 @@ void register_selection(pybind11::module_& module);
 void register_sharing(pybind11::module_& module);
 void register_static(pybind11::module_& module);
 void register_transition(pybind11::module_& module);
+void register_words(pybind11::module_& module);
 
 }  // namespace ds2fast::bindings

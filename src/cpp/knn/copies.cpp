@@ -85,8 +85,9 @@ Copies find_copies(const RowSource& rows, VectorView<const double> norms, std::s
   return copies;
 }
 
+template <typename Similarity>
 void fill_in_copies(const Copies& copies, const ExactRanking& ranking, MatrixView<std::int32_t> ids,
-                    MatrixView<float> similarities) {
+                    MatrixView<Similarity> similarities) {
   const std::size_t k = ids.cols;
   ExactRanking::Desk desk = ranking.make_desk();
   std::int32_t ranked_first = -1;
@@ -101,9 +102,14 @@ void fill_in_copies(const Copies& copies, const ExactRanking& ranking, MatrixVie
     const auto row = static_cast<std::size_t>(copy.row);
     for (std::size_t i = 0; i < k; ++i) {
       ids.row(row)[i] = desk.nearest[i].id;
-      similarities.row(row)[i] = static_cast<float>(desk.nearest[i].similarity);
+      similarities.row(row)[i] = static_cast<Similarity>(desk.nearest[i].similarity);
     }
   }
 }
+
+template void fill_in_copies(const Copies&, const ExactRanking&, MatrixView<std::int32_t>,
+                             MatrixView<float>);
+template void fill_in_copies(const Copies&, const ExactRanking&, MatrixView<std::int32_t>,
+                             MatrixView<double>);
 
 }  // namespace ds2fast::knn

@@ -32,7 +32,8 @@ Copies find_copies(const RowSource& rows, VectorView<const double> norms, std::s
                    Monitor& monitor);
 
 /// The results of the rest, once those of all rows searched are there: ids and similarities (N, k).
+template <typename Similarity>
 void fill_in_copies(const Copies& copies, const ExactRanking& ranking, MatrixView<std::int32_t> ids,
-                    MatrixView<float> similarities);
+                    MatrixView<Similarity> similarities);
 
 }  // namespace ds2fast::knn

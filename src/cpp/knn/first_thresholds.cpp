@@ -56,20 +56,21 @@ class LowerBounds {
   std::vector<std::int16_t> steps_;
 };
 
-/// Does the rows of panels [begin, end) by what they are to each other.
-void raise_among(std::size_t begin, std::size_t end, std::size_t k, LowerBounds& lowers,
+/// Does the rows of panels `among` by what they are to those of panels `others`.
+void raise_among(PanelRange among, PanelRange others, std::size_t k, LowerBounds& lowers,
                  Reservoirs& reservoirs) {
-  const std::size_t first_place = begin * simd::kPanelRows;
-  const std::size_t last_place = end * simd::kPanelRows;
-  for (std::size_t p = begin; p < end; ++p) {
-    for (std::size_t q = begin; q < end; ++q) {
+  const std::size_t first_place = others.begin * simd::kPanelRows;
+  const std::size_t last_place = others.end * simd::kPanelRows;
+  for (std::size_t p = among.begin; p < among.end; ++p) {
+    for (std::size_t q = others.begin; q < others.end; ++q) {
       lowers.fill(p, q, q * simd::kPanelRows - first_place);
     }
     const std::size_t first_row = p * simd::kPanelRows;
-    for (std::size_t r = 0; r < simd::kPanelRows && first_row + r < reservoirs.num_rows(); ++r) {
-      lowers.leave_out(r, first_row + r - first_place);
-      for (std::size_t place = reservoirs.num_rows(); place < last_place; ++place) {
-        lowers.leave_out(r, place - first_place);  // it only fills up the last panel
+    for (std::size_t r = 0; r < simd::kPanelRows && reservoirs.is_row(first_row + r); ++r) {
+      for (std::size_t place = first_place; place < last_place; ++place) {
+        if (place == first_row + r || !reservoirs.is_row(place)) {
+          lowers.leave_out(r, place - first_place);
+        }
       }
       const std::int16_t kth = lowers.kth_largest(r, k);
       if (kth != kLeastStep) {
@@ -79,19 +80,42 @@ void raise_among(std::size_t begin, std::size_t end, std::size_t k, LowerBounds&
   }
 }
 
+// Most of the rows around one leader; more where k asks for them.
+std::size_t panels_around(std::size_t k) {
+  return std::clamp<std::size_t>(4 * k / simd::kPanelRows, 8, 64);
+}
+
+/// As many panels of a side as are looked at, around the same share of it as `begin` is of `size`.
+PanelRange counterpart(std::size_t begin, std::size_t size, PanelRange side, std::size_t wanted) {
+  const std::size_t count = std::min(wanted, side.size());
+  const std::size_t first = std::min(begin * side.size() / size, side.size() - count);
+  return {side.begin + first, side.begin + first + count};
+}
+
 }  // namespace
 
 void raise_first_thresholds(const QuantisedRows& quantised, const simd::KernelTable& kernels,
                             std::size_t k, std::size_t num_threads, Monitor& monitor,
                             Reservoirs& reservoirs) {
-  // Most of the rows around one leader; more where k asks for them.
-  const std::size_t panels_around = std::clamp<std::size_t>(4 * k / simd::kPanelRows, 8, 64);
   const std::size_t num_panels =
       round_up_to(reservoirs.num_rows(), simd::kPanelRows) / simd::kPanelRows;
-  parallel_chunks(num_panels, panels_around, num_threads, monitor,
+  parallel_chunks(num_panels, panels_around(k), num_threads, monitor,
                   [&](std::size_t begin, std::size_t end, std::size_t) {
                     LowerBounds lowers(quantised, kernels, (end - begin) * simd::kPanelRows);
-                    raise_among(begin, end, k, lowers, reservoirs);
+                    raise_among({begin, end}, {begin, end}, k, lowers, reservoirs);
+                  });
+}
+
+void raise_thresholds_across(const QuantisedRows& quantised, const simd::KernelTable& kernels,
+                             std::size_t k, std::size_t num_threads, Monitor& monitor,
+                             PanelRange among, PanelRange others, Reservoirs& reservoirs) {
+  const std::size_t around = panels_around(k);
+  parallel_chunks(among.size(), around, num_threads, monitor,
+                  [&](std::size_t begin, std::size_t end, std::size_t) {
+                    const PanelRange near = counterpart(begin, among.size(), others, around);
+                    LowerBounds lowers(quantised, kernels, near.size() * simd::kPanelRows);
+                    raise_among({among.begin + begin, among.begin + end}, near, k, lowers,
+                                reservoirs);
                   });
 }
 

@@ -4,11 +4,25 @@
 
 namespace ds2fast::knn {
 
-PairSchedule::PairSchedule(std::size_t num_blocks) : num_blocks_(num_blocks), busy_(num_blocks) {}
+PairSchedule::PairSchedule(std::size_t num_blocks)
+    : num_blocks_(num_blocks),
+      num_left_(0),
+      num_pairs_(num_blocks * (num_blocks + 1) / 2),
+      busy_(num_blocks) {}
+
+PairSchedule::PairSchedule(std::size_t num_left, std::size_t num_right)
+    : num_blocks_(num_left + num_right),
+      num_left_(num_left),
+      num_pairs_(num_left * num_right),
+      busy_(num_blocks_) {}
+
+PairSchedule::Pair PairSchedule::pair_at(std::size_t index) const {
+  return num_left_ == 0 ? pair_among(index) : pair_across(index);
+}
 
 /// Circle method: seat `last` stays, the others turn by one a round; with an odd number of blocks
 /// the last seat is empty, so a round has one pair less and starts with i = 1.
-PairSchedule::Pair PairSchedule::pair_at(std::size_t index) const {
+PairSchedule::Pair PairSchedule::pair_among(std::size_t index) const {
   if (index < num_blocks_) {
     return {index, index};
   }
@@ -20,6 +34,17 @@ PairSchedule::Pair PairSchedule::pair_at(std::size_t index) const {
   const std::size_t x = i == 0 ? last : (round + i) % last;
   const std::size_t y = (round + last - i) % last;
   return {std::min(x, y), std::max(x, y)};
+}
+
+/// In each round, every block of the smaller side meets another one of the larger side, at first
+/// the one at its own place: where both sides are in one order, near rows meet early.
+PairSchedule::Pair PairSchedule::pair_across(std::size_t index) const {
+  const std::size_t num_right = num_blocks_ - num_left_;
+  const std::size_t larger = std::max(num_left_, num_right);
+  const std::size_t smaller = std::min(num_left_, num_right);
+  const std::size_t x = index % smaller;
+  const std::size_t y = (x * larger / smaller + index / smaller) % larger;
+  return num_left_ <= num_right ? Pair{x, num_left_ + y} : Pair{y, num_left_ + x};
 }
 
 /// The first pair in turn that is free; defers those before it, two rounds of them at most.

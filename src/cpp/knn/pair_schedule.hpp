@@ -10,7 +10,8 @@ namespace ds2fast::knn {
 
 /// Hands out all pairs (a, b), a <= b, of blocks so that no block is in two hands at once: each
 /// pair feeds the candidates of both its blocks. First the pairs of a block with itself, then the
-/// rounds of a tournament. Holds no list of pairs: there may be millions.
+/// rounds of a tournament. Or, of blocks of two sides, those pairs alone that lie across. Holds no
+/// list of pairs: there may be millions.
 class PairSchedule {
  public:
   struct Pair {
@@ -34,7 +35,10 @@ class PairSchedule {
 
   explicit PairSchedule(std::size_t num_blocks);
 
-  std::size_t num_pairs() const { return num_blocks_ * (num_blocks_ + 1) / 2; }
+  /// Pairs of a block of the left side, [0, num_left), and one of the right side, which follow.
+  PairSchedule(std::size_t num_left, std::size_t num_right);
+
+  std::size_t num_pairs() const { return num_pairs_; }
 
   /// The next pair whose blocks are both free; waits for one. To be called num_pairs() times in
   /// all.
@@ -44,9 +48,13 @@ class PairSchedule {
   bool take_free(Pair& pair);
   bool is_free(Pair pair) const { return !busy_[pair.a] && !busy_[pair.b]; }
   Pair pair_at(std::size_t index) const;
+  Pair pair_among(std::size_t index) const;
+  Pair pair_across(std::size_t index) const;
   void release(Pair pair);
 
   std::size_t num_blocks_;
+  std::size_t num_left_;  // 0 where all blocks are of one side
+  std::size_t num_pairs_;
   std::size_t next_ = 0;       // pairs before this one were handed out or deferred
   std::deque<Pair> deferred_;  // one of their blocks was in hand when it was their turn
   std::vector<char> busy_;     // by block

@@ -14,10 +14,7 @@ namespace ds2fast::knn {
 /// Unit rows, in the order given, minus their mean as int8 codes with a scale each, in panels as
 /// simd::CodeProducts reads them, and what it takes to bound a cosine by a product of codes.
 ///
-/// With x' = x - m: <x, y> = <x', y'> + b_x + b_y, b_x = <m, x> - |m|^2 / 2. Let x^ = scale * codes
-/// and e_x = |x' - x^|. Then |<x', y'> - <x^, y^>| <= e_x |y^| + |x^| e_y + e_x e_y <= C e_x + C
-/// e_y for any C of at least |x^| + e_x / 2 of all rows. slack(x) is C e_x plus room for what
-/// float32 rounds on the way to a bound.
+/// The offset of a row is its b_x + slack (CodeErrors), so that bounds are upper ones.
 class QuantisedRows {
  public:
   QuantisedRows(const RowSource& rows, VectorView<const double> norms,

@@ -99,9 +99,12 @@ void Reservoirs::settle(std::size_t row, ExactRanking::Desk& desk) {
   sizes_[row] = static_cast<std::uint32_t>(k_);
 }
 
-void Reservoirs::finish(std::size_t row, ExactRanking::Desk& desk) {
+void Reservoirs::finish(std::size_t row, std::size_t expected, ExactRanking::Desk& desk) {
   tighten(row);
   rank(row, desk);
+  if (desk.nearest.size() < expected) {  // the bound is wrong, or the rows were changed meanwhile
+    throw std::logic_error("k-NN search: a row is left with fewer candidates than it must have");
+  }
 }
 
 void Reservoirs::rank(std::size_t row, ExactRanking::Desk& desk) const {
@@ -110,9 +113,6 @@ void Reservoirs::rank(std::size_t row, ExactRanking::Desk& desk) const {
     desk.candidates.emplace_back(uppers_[i], places_[i]);
   }
   ranking_.rank(row, k_, desk);
-  if (desk.nearest.size() < k_) {  // the bound is wrong, or the rows were changed meanwhile
-    throw std::logic_error("k-NN search: a row is left with fewer than k candidates");
-  }
 }
 
 }  // namespace ds2fast::knn

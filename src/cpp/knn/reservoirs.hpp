@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -29,6 +30,16 @@ class Reservoirs {
   /// Thresholds of rows [first, first + 48); rows past the last one have +infinity.
   const float* thresholds(std::size_t first) const { return thresholds_.data() + first; }
 
+  /// Whether there is a row at this place, rather than what fills up a panel.
+  bool is_row(std::size_t place) const {
+    return thresholds_[place] < std::numeric_limits<float>::infinity();
+  }
+
+  /// Nobody is at this place: it takes no candidates, and is none.
+  void leave_empty(std::size_t place) {
+    thresholds_[place] = std::numeric_limits<float>::infinity();
+  }
+
   /// At least k rows are known to be as similar as `threshold` to this one.
   void raise_threshold(std::size_t row, float threshold) {
     thresholds_[row] = std::max(thresholds_[row], threshold);
@@ -45,9 +56,9 @@ class Reservoirs {
     }
   }
 
-  /// The exact k nearest of a row, best first, into `desk.nearest` (at least k candidates were
-  /// pushed).
-  void finish(std::size_t row, ExactRanking::Desk& desk);
+  /// The exact k nearest of a row, best first, into `desk.nearest`: all of its candidates where
+  /// they are fewer, but at least `expected`.
+  void finish(std::size_t row, std::size_t expected, ExactRanking::Desk& desk);
 
  private:
   void make_room(std::size_t row, ExactRanking::Desk& desk);

@@ -81,6 +81,11 @@ constexpr std::size_t kDotsAtOnce = 4;
 using ExactDots = void (*)(const float* x, const float* const* others, std::size_t depth,
                            double* dots);
 
+/// Inner products of a row of codes with each of four rows. The codes of a row lie side by side;
+/// depth is a multiple of 64. Exact in int32 for depth up to 2^16.
+using CodeDots = void (*)(const std::int8_t* x, const std::int8_t* const* others, std::size_t depth,
+                          std::int32_t* dots);
+
 /// float16 to float32, which is exact; NaN and infinities stay such.
 using WidenHalves = void (*)(const std::uint16_t* halves, std::size_t count, float* values);
 
@@ -93,6 +98,7 @@ struct KernelTable {
   LowerSteps lower_steps;
   ExactDot exact_dot;
   ExactDots exact_dots;
+  CodeDots code_dots;
   WidenHalves widen_halves;
 };
 

@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include "simd/bound_loops.hpp"
+#include "simd/code_loops.hpp"
 #include "simd/kernel_table.hpp"
 
 namespace ds2fast::simd {
@@ -202,7 +203,8 @@ const KernelTable& avx2_kernels() {
   static constexpr KernelTable table{&tile_products, {{kGroup, kLargestCode}, &code_products},
                                      &scan_codes,    &kth_largest,
                                      &lower_steps,   &exact_dot,
-                                     &exact_dots,    &widen_halves};
+                                     &exact_dots,    &code_dots,
+                                     &widen_halves};
   return table;
 }
 

@@ -8,6 +8,7 @@
 #endif
 
 #include "simd/bound_loops.hpp"
+#include "simd/code_loops.hpp"
 #include "simd/kernel_table.hpp"
 
 namespace ds2fast::simd {
@@ -286,7 +287,8 @@ const KernelTable& baseline_kernels() {
   static constexpr KernelTable table{&tile_products, {{kGroup, 127}, &code_products},
                                      &scan_codes,    &kth_largest,
                                      &lower_steps,   &exact_dot,
-                                     &exact_dots,    &widen_halves};
+                                     &exact_dots,    &code_dots,
+                                     &widen_halves};
   return table;
 }
 

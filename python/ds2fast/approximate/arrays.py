@@ -1,0 +1,103 @@
+"""The arrays that rounds read and write: codes and lists, in memory or in a work folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ds2fast import _core
+from ds2fast.io.scratch import scratch_array
+from ds2fast.results import FloatArray, IdArray
+from ds2fast.work import WorkFolder
+
+NO_PLACE = 2**31 - 1  # knn/neighbour_lists.hpp
+
+
+class Codes(NamedTuple):
+    """Rows as int8 codes, by place; see knn/code_rows.hpp.
+
+    Attributes
+    ----------
+    values : (M, d rounded up to 64) int8
+    sums : (M,) int32
+    scales, offsets, slacks : (M,) float32
+    """
+
+    values: npt.NDArray[np.int8]
+    sums: IdArray
+    scales: FloatArray
+    offsets: FloatArray
+    slacks: FloatArray
+
+
+class Lists(NamedTuple):
+    """The nearest found so far of each place, most similar first; see knn/neighbour_lists.hpp.
+
+    Attributes
+    ----------
+    entries : (M, w) uint32
+        Places; the highest bit says that an entry came since the last descent.
+    similarities : (M, w) float32
+        By codes; −inf where a list ends early.
+    """
+
+    entries: npt.NDArray[np.uint32]
+    similarities: FloatArray
+
+    def part(self, first: int, last: int) -> Lists:
+        """The lists of places [first, last)."""
+        return Lists(self.entries[first:last], self.similarities[first:last])
+
+
+class Room:
+    """Makes arrays: in memory, or in a work folder, where they are found again.
+
+    Parameters
+    ----------
+    work : WorkFolder or None
+        Where they lie; None is memory.
+    """
+
+    def __init__(self, work: WorkFolder | None) -> None:
+        self.work = work
+
+    def array(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """An array of that name."""
+        if self.work is None:
+            return np.empty(shape, dtype)
+        return self.work.array(name, shape, dtype)
+
+    def codes(self, num_rows: int, depth: int) -> Codes:
+        """Room for the codes of so many rows."""
+        return _codes(num_rows, depth, self.array)
+
+    def passing_codes(self, num_rows: int, depth: int) -> Codes:
+        """The same for codes that are soon let go: on disk their files have no name."""
+        work = self.work
+        if work is None:
+            return self.codes(num_rows, depth)
+        return _codes(
+            num_rows, depth, lambda _, shape, dtype: scratch_array(work.path, shape, dtype)
+        )
+
+    def lists(self, number: int, num_rows: int, width: int) -> Lists:
+        """Room for lists; those of one number are the same."""
+        shape = (num_rows, width)
+        return Lists(
+            self.array(f"entries-{number}", shape, np.uint32),
+            self.array(f"similarities-{number}", shape, np.float32),
+        )
+
+
+def _codes(num_rows: int, depth: int, array: Callable[..., npt.NDArray[Any]]) -> Codes:
+    a_row = (num_rows,)
+    return Codes(
+        array("codes", (num_rows, _core.code_depth(depth)), np.int8),
+        array("code-sums", a_row, np.int32),
+        array("code-scales", a_row, np.float32),
+        array("code-offsets", a_row, np.float32),
+        array("code-slacks", a_row, np.float32),
+    )
