@@ -622,7 +622,7 @@ def test_what_would_have_no_use_is_refused_before_any_work(monkeypatch: Any) -> 
     def too_late(*_: Any, **__: Any) -> None:
         raise AssertionError("neighbours were looked for")
 
-    monkeypatch.setattr("ds2fast.stages.knn_graph", too_late)
+    monkeypatch.setattr("ds2fast.engines.local.knn_graph", too_late)
     with pytest.raises(ds2fast.InputError, match=r"repeats: expected with solver='sharing' only"):
         ds2fast.select(embeddings=ROWS, preset="paper", **again)
     with pytest.raises(ds2fast.InputError, match=r"repeats: expected without curation="):

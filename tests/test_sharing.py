@@ -10,6 +10,7 @@ import pytest
 from ds2fast import _core
 from ds2fast import reference_sharing as reference
 from ds2fast.results import DoubleArray, IntArray
+from ds2fast.sharing import quantiles_in_place
 
 NO_PATTERNS = (np.zeros(0), np.zeros(0, dtype=np.int32))
 
@@ -339,3 +340,15 @@ def test_wrong_shapes_are_refused() -> None:
         _core.pair_counts(*pool[:4], 6, 1, 1)
     with pytest.raises(ValueError, match=r"a \(P, K, K, K\) table"):
         solve(np.zeros((1, 2, 2, 3), dtype=np.int64), no_patterns(2), 1.0, fit_own=False)
+
+
+def test_quantiles_in_place_are_those_of_numpy() -> None:
+    rng = np.random.default_rng(0)
+    for count in [1, 2, 3, 4, 9, *rng.integers(10, 3000, 200)]:
+        values = rng.normal(size=count).astype(np.float32)
+        ties = np.round(values, 1)
+        for num_bins in (1, 3, 5, 8):
+            shares = np.linspace(0.0, 1.0, num_bins + 1)
+            for given in (values, ties):
+                expected = np.quantile(given.astype(np.float64), shares)
+                np.testing.assert_array_equal(quantiles_in_place(given.copy(), shares), expected)

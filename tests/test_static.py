@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ds2fast.embedding import embed, encoder_info
 from ds2fast.embedding.overlap import neighbour_overlap
 from ds2fast.embedding.static import StaticEncoder, find_static
 from ds2fast.embedding.static_tokenise import StaticTokeniser
+from ds2fast.embedding.tokenise import TokenTable
 from ds2fast.errors import InputError, InputFileError, ModelNotFoundError
 from ds2fast.results import Embeddings, FloatArray
 from encoder_fixtures import VOCABULARY, make_tiny_encoder
@@ -233,20 +235,90 @@ PUZZLES = [
 ]  # fmt: skip
 
 
-def test_the_quick_way_of_plain_texts_changes_no_token(tmp_path: Path) -> None:
+def expect_tokens(
+    tokenizer: Tokenizer, texts: list[str], most_tokens: int | None
+) -> tuple[list[list[int]], list[bool]]:
+    """The library's own tokens of each text, less the unknown ones, and which texts it cut."""
+    tokenizer.no_padding()
+    if most_tokens is None:
+        tokenizer.no_truncation()
+    else:
+        tokenizer.enable_truncation(most_tokens)
+    unknown = tokenizer.token_to_id("[UNK]")
+    found = tokenizer.encode_batch(texts, add_special_tokens=False)
+    return (
+        [[token for token in one.ids if token != unknown] for one in found],
+        [bool(one.overflowing) for one in found],
+    )
+
+
+def rows_of(tokeniser: StaticTokeniser, texts: list[str]) -> tuple[list[list[int]], list[bool]]:
+    table = tokeniser.encode(texts, lambda _: None)
+    rows = [table.ids[begin:end].tolist() for begin, end in pairwise(table.offsets)]
+    return rows, table.truncated.tolist()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("most_tokens", [1, 4, 20, None])
+def test_words_asked_for_once_give_the_tokens_of_whole_texts(
+    tmp_path: Path, most_tokens: int | None, threads: int
+) -> None:
     tokenizer = make_tokenizer(tmp_path)
-    quick, whole = StaticTokeniser(tokenizer, 20), StaticTokeniser(tokenizer, 20)
-    assert quick._plain is not None
-    whole._plain = None
-    ours, expected = (way.encode(PUZZLES * 100, lambda _: None) for way in (quick, whole))
-    np.testing.assert_array_equal(ours.ids, expected.ids)
-    np.testing.assert_array_equal(ours.offsets, expected.offsets)
-    np.testing.assert_array_equal(ours.truncated, expected.truncated)
-    assert sum(quick._plain.lowered(text) is not None for text in PUZZLES) >= 5
+    tokeniser = StaticTokeniser(tokenizer, most_tokens, threads=threads)
+    # Beyond this number of characters a text is cut before it is tokenised: not compared here.
+    texts = [text for text in PUZZLES if most_tokens is None or len(text) <= 3 * most_tokens]
+    expected = expect_tokens(tokenizer, texts * 70, most_tokens)
+    for _ in range(2):  # with nothing known, then with all words known
+        assert rows_of(tokeniser, texts * 70) == expected
 
 
-def test_a_tokeniser_of_another_kind_takes_the_whole_way() -> None:
-    assert StaticTokeniser(word_tokenizer(), 20)._plain is None
+def test_words_of_random_characters_have_the_tokens_of_whole_texts(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    tokenizer = make_tokenizer(tmp_path)
+    letters = [
+        *map(chr, range(160)),
+        *"éİß青　\u0301\u200b",
+        *[" ", "frog", "[SEP]", "riverS"] * 20,
+    ]
+    texts = ["".join(rng.choice(letters, rng.integers(0, 40))) for _ in range(3000)]
+    tokeniser = StaticTokeniser(tokenizer, None, threads=2)
+    assert rows_of(tokeniser, texts) == expect_tokens(tokenizer, texts, None)
+
+
+def test_words_that_were_forgotten_are_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ds2fast.embedding.static_tokenise._KNOWN_WORDS", 200)
+    tokenizer = make_tokenizer(tmp_path)
+    tokeniser = StaticTokeniser(tokenizer, None)
+    texts = PUZZLES * 200  # four chunks, each of which begins with no word known
+    assert rows_of(tokeniser, texts) == expect_tokens(tokenizer, texts, None)
+
+
+def test_a_literal_with_a_blank_is_found_by_the_library(tmp_path: Path) -> None:
+    tokenizer = make_tokenizer(tmp_path)
+    tokenizer.add_special_tokens(["the frog"])
+    texts = ["over the frog", "the  frog"]
+    rows, _ = rows_of(StaticTokeniser(tokenizer, 20), texts)
+    assert (rows, [False] * 2) == expect_tokens(tokenizer, texts, 20)
+    assert tokenizer.token_to_id("the frog") in rows[0]
+
+
+def test_a_tokeniser_of_other_rules_is_asked_for_whole_texts() -> None:
+    texts = ["a frog", "a a a", ""]
+    tokeniser = StaticTokeniser(word_tokenizer(), 2)
+    assert rows_of(tokeniser, texts) == ([[1, 2], [1, 1], []], [False, True, False])
+
+
+def test_a_word_table_refuses_what_is_no_text() -> None:
+    table = _core.WordTable()
+    table.add([b"frog"], [[2, 5]])
+    missing, *_ = table.look_up(["Frog toad", "青".encode()], 9, -1, [], 1)
+    assert sorted(missing) == [b"toad", "青".encode()]
+    with pytest.raises(TypeError):
+        table.look_up([7], 9, -1, [], 1)  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="ids for each word"):
+        table.add([b"toad"], [])
 
 
 def test_a_checkpoint_is_no_static_model(tmp_path: Path) -> None:
@@ -311,3 +383,50 @@ def test_overlap_counts_common_neighbours() -> None:
     assert neighbour_overlap(a, 3 * a, 4) == 1.0
     with pytest.raises(InputError, match="a row for each text"):
         neighbour_overlap(a, b[:-1], 4)
+
+
+class TestTextsInBatches:
+    """A static model tokenises the texts of a batch when it runs them."""
+
+    TEXTS = tuple(f"{'frog ' * (number % 5)}river {number}" for number in range(53))
+
+    @pytest.fixture
+    def model(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setattr("ds2fast.embedding.static_model._BATCH_TEXTS", 10)
+        return write_static(tmp_path / "model", {"embeddings": make_table()})
+
+    def test_vectors_are_those_of_each_text_alone(
+        self, model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tokenised: list[int] = []
+        whole = StaticTokeniser.encode
+
+        def noted(
+            tokeniser: StaticTokeniser,
+            texts: Sequence[str],
+            report: Callable[[int], None],
+            scratch: Path | None = None,
+        ) -> TokenTable:
+            tokenised.append(len(texts))
+            return whole(tokeniser, texts, report, scratch)
+
+        monkeypatch.setattr(StaticTokeniser, "encode", noted)
+        vectors = embed(self.TEXTS, model=model, cache_dir=False).vectors
+        assert tokenised == [10, 10, 10, 10, 10, 3]
+        for text, vector in zip(self.TEXTS, vectors, strict=True):
+            np.testing.assert_array_equal(encode(model, [text])[0], vector)
+
+    def test_texts_that_are_in_the_store_do_not_run_again(
+        self, model: Path, tmp_path: Path
+    ) -> None:
+        whole = embed(self.TEXTS, model=model, cache_dir=False)
+        first = embed(self.TEXTS[5:30], model=model, cache_dir=tmp_path / "cache")
+        rest = embed(self.TEXTS, model=model, cache_dir=tmp_path / "cache")
+        assert (first.num_run, rest.num_run, rest.num_kept) == (25, 28, 25)
+        np.testing.assert_array_equal(rest.vectors, whole.vectors)
+        assert rest.truncated == whole.truncated
+
+    def test_the_cut_texts_are_counted(self, tmp_path: Path) -> None:
+        model = write_static(tmp_path, {"embeddings": make_table()}, config={"max_length": 3})
+        long = ["frog " * 9, "frog", "a a a a"]
+        assert embed(long, model=model, cache_dir=False).truncated == 2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,9 @@ from ds2fast.given import Given
 from ds2fast.graph import KnnGraph
 from ds2fast.groups import label_words
 from ds2fast.io.names import files_named
+from ds2fast.io.origin import load_origin
 from ds2fast.io.read import read
+from ds2fast.io.vectors import load_vectors
 from ds2fast.knn import as_embedding_rows
 from ds2fast.pool import Pool
 from ds2fast.ratings import DEFAULT_SCORES, Scale, is_names, read_ratings
@@ -44,7 +48,7 @@ def read_intake(
     data: Any,
     text: str | None,
     scores: Any,
-    embeddings: npt.ArrayLike | None,
+    embeddings: npt.ArrayLike | os.PathLike[str] | None,
     graph: KnnGraph | None,
     settings: Settings,
     clock: Clock,
@@ -77,7 +81,7 @@ def read_intake(
         seen = read_ratings(pool, scores, repeats, gold, scale)
         ratings = _without_textless(pool, seen.ratings)
         further = None if seen.repeats is None else _without_textless(pool, seen.repeats)
-        rows = None if embeddings is None else as_embedding_rows(embeddings)
+        rows = None if embeddings is None else _as_rows(embeddings, pool)
         excluding = None
         if pool is not None and exclude is not None:
             excluding = read_excluding(exclude, pool.text_option)
@@ -202,6 +206,18 @@ def _check_curation(curation: Curation, levels: IntArray) -> None:
         )
 
 
+def _as_rows(embeddings: npt.ArrayLike | os.PathLike[str], pool: Pool | None) -> RowArray:
+    """Vectors as the search reads them; those of a file stay in it, and must be of these texts."""
+    if not isinstance(embeddings, str | os.PathLike):
+        return as_embedding_rows(embeddings)
+    vectors = load_vectors(embeddings)
+    rows = as_embedding_rows(vectors)
+    origin = load_origin(Path(embeddings), vectors.shape)
+    if origin is not None and pool is not None:
+        origin.check_texts(pool.texts)
+    return rows
+
+
 def _as_pool(data: Any, text: str | None, scores: Any, settings: Settings) -> Pool | None:
     if isinstance(data, Pool) and settings.edges is not None:
         raise InputError("edges: expected beside data that is read now; read() takes edges= too")
@@ -210,7 +226,14 @@ def _as_pool(data: Any, text: str | None, scores: Any, settings: Settings) -> Po
     first = scores[0] if is_names(scores) else scores
     if first is not None and not isinstance(first, str) and np.ndim(first) > 1:
         first = None  # several raters beside the rows
-    return read(data, text=text, scores=first, num_levels=settings.num_levels, edges=settings.edges)
+    return read(
+        data,
+        text=text,
+        scores=first,
+        num_levels=settings.num_levels,
+        edges=settings.edges,
+        max_memory=settings.max_memory,
+    )
 
 
 def _without_textless(pool: Pool | None, ratings: IntArray) -> IntArray:

@@ -14,10 +14,12 @@ from ds2fast.diversity import long_tail_scores
 from ds2fast.embedding import DEFAULT_MODEL, PrecisionGate
 from ds2fast.embedding.cache import CacheDir
 from ds2fast.embedding.engine import LongText, Precision
+from ds2fast.engines import open_engine
 from ds2fast.evidence import doubts_of_pool, doubts_of_voters, warn_of
 from ds2fast.exclusion import DEFAULT_NGRAM, DEFAULT_SIMILARITY
 from ds2fast.graph import KnnGraph
 from ds2fast.intake import check_given_stages, read_intake
+from ds2fast.knn import DEFAULT_RECALL, GraphMethod
 from ds2fast.limits import GroupCaps, GroupShares, check_limits
 from ds2fast.outcome import Diagnosis, Selection
 from ds2fast.progress import Progress, Reporter
@@ -44,7 +46,7 @@ def select(
     fraction: float | None = None,
     text: str | None = None,
     scores: Any = DEFAULT_SCORES,
-    embeddings: npt.ArrayLike | None = None,
+    embeddings: npt.ArrayLike | os.PathLike[str] | None = None,
     graph: KnnGraph | None = None,
     transition: TransitionEstimate | None = None,
     curation: Curation | None = None,
@@ -74,6 +76,11 @@ def select(
     exclude_similarity: float | None = DEFAULT_SIMILARITY,
     seed: int = 0,
     threads: int | None = None,
+    graph_method: GraphMethod = "auto",
+    recall: float = DEFAULT_RECALL,
+    max_memory: int | str | None = None,
+    engine: str = "local",
+    address: str | None = None,
     cache_dir: CacheDir = None,
     progress: Progress = None,
 ) -> Selection:
@@ -90,8 +97,10 @@ def select(
     scores : str, list of str, (N,) or (N, R) array-like
         The field that holds the scores, or the scores; several fields or columns are several
         raters. See `read` for how they become levels.
-    embeddings : (N, d) array-like, optional
-        Vectors of the rows; with them no encoder runs.
+    embeddings : (N, d) array-like, or path, optional
+        Vectors of the rows; with them no encoder runs. A memory-mapped array of float32 or float16
+        is read in place, and so is the .npy file that a path names; where `ds2fast embed` wrote it,
+        it is checked to be of these texts.
     graph, transition, curation : optional
         Results of stages that need not run again.
     model : str
@@ -157,6 +166,17 @@ def select(
     exclude_similarity : float, optional
         A row repeats one of `exclude` with a cosine of this or more; needs the rows to be embedded
         here.
+    graph_method : {"auto", "exact", "approximate"}
+        How neighbours are found, see `knn_graph`.
+    recall : float
+        Share of the true neighbours that an approximate search has to find, in (0, 1].
+    max_memory : int or str, optional
+        Most memory that this process may hold, in bytes or as "4GiB" or "500 MB": what does not
+        fit goes to files in the cache folder, and the results are the same bytes. Pages of mapped
+        files do not count: the system takes them back when it needs them. None is what the machine
+        has left, its container's limit included.
+    engine, address : str
+        "local", or "ray" with the address of a cluster, see `engines.open_engine`.
     seed, threads, cache_dir, progress
         As in the stages.
 
@@ -201,6 +221,11 @@ def select(
         precision=precision,
         long_text=long_text,
         gate=gate,
+        graph_method=graph_method,
+        recall=recall,
+        max_memory=max_memory,
+        engine=engine,
+        address=address,
         cache_dir=cache_dir,
     )
     limits = check_limits(
@@ -216,7 +241,10 @@ def select(
     )
     check_amount(n, fraction)
     clock = Clock()
-    with Reporter(progress) as reporter:
+    with (
+        Reporter(progress) as reporter,
+        open_engine(settings.engine, settings.address) as runner,
+    ):
         intake = read_intake(
             data,
             text,
@@ -236,12 +264,16 @@ def select(
         count = resolve_amount(n, fraction, given.num_rated)
         refuse_impossible(limits, intake, count)
         check_given_stages(transition, curation, given)
-        stages = Stages(intake, settings, clock, reporter)
+        stages = Stages(intake, settings, clock, reporter, runner)
         transition_given, curation_given = transition is not None, curation is not None
         if transition is None and curation is None:
             stages.refuse_useless()
+        stages.plan()
         vectors = stages.vectors()
         graph = stages.graph(vectors)
+        exclusion, positions = stages.exclusion(limits, vectors), stages.positions(vectors)
+        if limits.max_similarity is None:
+            vectors = None  # the largest array of all: no later stage reads it
         if curation is None:
             transition = transition or stages.estimate(graph)
             curation = stages.curate(graph, transition)
@@ -253,8 +285,8 @@ def select(
             curation,
             count=count,
             limits=limits,
-            exclusion=stages.exclusion(limits, vectors),
-            positions=stages.positions(vectors),
+            exclusion=exclusion,
+            positions=positions,
             record=stages.record(
                 preset,
                 n=count,
@@ -273,7 +305,7 @@ def diagnose(
     *,
     text: str | None = None,
     scores: Any = DEFAULT_SCORES,
-    embeddings: npt.ArrayLike | None = None,
+    embeddings: npt.ArrayLike | os.PathLike[str] | None = None,
     graph: KnnGraph | None = None,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     precision: Precision | Literal["auto"] = "auto",
@@ -289,6 +321,11 @@ def diagnose(
     bootstrap: int = 0,
     seed: int = 0,
     threads: int | None = None,
+    graph_method: GraphMethod = "auto",
+    recall: float = DEFAULT_RECALL,
+    max_memory: int | str | None = None,
+    engine: str = "local",
+    address: str | None = None,
     cache_dir: CacheDir = None,
     progress: Progress = None,
 ) -> Diagnosis:
@@ -324,15 +361,24 @@ def diagnose(
         precision=precision,
         long_text=long_text,
         gate=gate,
+        graph_method=graph_method,
+        recall=recall,
+        max_memory=max_memory,
+        engine=engine,
+        address=address,
         cache_dir=cache_dir,
     )
     clock = Clock()
-    with Reporter(progress) as reporter:
+    with (
+        Reporter(progress) as reporter,
+        open_engine(settings.engine, settings.address) as runner,
+    ):
         intake = read_intake(
             data, text, scores, embeddings, graph, settings, clock, repeats=repeats, gold=gold
         )
-        stages, given = Stages(intake, settings, clock, reporter), intake.given
+        stages, given = Stages(intake, settings, clock, reporter, runner), intake.given
         stages.refuse_useless()
+        stages.plan(selects=False)
         graph = stages.graph(stages.vectors())
         transition = stages.estimate(graph)
         with clock.stage("checks"):

@@ -30,6 +30,8 @@ KEEP: Final = Keep.AS_IT_WAS
 
 _OF_THE_FIRST_RUN = ("fields", "embeddings_given", "graph_given", "edges", "max_unrated")
 """Settings that nothing asked for here can change."""
+_OF_THE_GRAPH = ("graph_method", "recall", "max_memory", "memory_plan", "engine")
+"""How the run's graph was made; runs of earlier versions do not say it."""
 
 
 def reselect(
@@ -161,6 +163,7 @@ def reselect(
                     limits=limits,
                 ),
                 **{name: run.settings[name] for name in _OF_THE_FIRST_RUN},
+                **{name: run.settings.get(name) for name in _OF_THE_GRAPH},
                 "from": os.fspath(run.directory.absolute()),
             },
         )

@@ -17,8 +17,11 @@ from ds2fast.embedding import DEFAULT_MODEL, PrecisionGate
 from ds2fast.embedding.cache import CacheDir, resolve_cache_dir
 from ds2fast.embedding.encode import check_choices
 from ds2fast.embedding.engine import LongText, Precision
+from ds2fast.engines import check_engine
 from ds2fast.errors import InputError, InputTypeError
 from ds2fast.io.scores import check_edges
+from ds2fast.knn import DEFAULT_RECALL, GRAPH_METHODS, GraphMethod
+from ds2fast.memory import as_memory
 from ds2fast.results import DoubleArray
 from ds2fast.threads import resolve_threads
 from ds2fast.transition import DEFAULT_SOLVER, SOLVERS
@@ -48,6 +51,11 @@ class Settings:
     precision: Precision | Literal["auto"]
     long_text: LongText
     gate: PrecisionGate
+    graph_method: GraphMethod
+    recall: float
+    max_memory: int | None
+    engine: str
+    address: str | None
     cache_dir: CacheDir
 
 
@@ -85,6 +93,11 @@ def check_settings(
     precision: Precision | Literal["auto"] = "auto",
     long_text: LongText = "truncate",
     gate: PrecisionGate = DEFAULT_GATE,
+    graph_method: GraphMethod = "auto",
+    recall: float = DEFAULT_RECALL,
+    max_memory: int | str | None = None,
+    engine: str = "local",
+    address: str | None = None,
     cache_dir: CacheDir = None,
 ) -> Settings:
     """The arguments as the stages take them; each is named where it cannot be used."""
@@ -104,6 +117,8 @@ def check_settings(
     check_choices(precision=precision, long_text=long_text)
     if not isinstance(gate, PrecisionGate):
         raise InputTypeError(f"gate: expected a PrecisionGate, got {type(gate).__name__}")
+    check_choice(graph_method, "graph_method", GRAPH_METHODS)
+    check_engine(engine, address)
     resolve_cache_dir(cache_dir)
     _core.simd_level()  # refuses a DS2FAST_SIMD that names no level of this machine
     return Settings(
@@ -122,6 +137,11 @@ def check_settings(
         precision=precision,
         long_text=long_text,
         gate=gate,
+        graph_method=graph_method,
+        recall=_check_recall(recall),
+        max_memory=None if max_memory is None else as_memory(max_memory),
+        engine=engine,
+        address=address,
         cache_dir=cache_dir,
     )
 
@@ -150,6 +170,13 @@ def _check_trust(preset: str | None, trust: float | None) -> float | None:
     number = as_number(trust, "trust")
     if not 0.0 <= number <= 1.0:
         raise InputError(f"trust: expected 0 to 1, got {trust!r}")
+    return number
+
+
+def _check_recall(recall: float) -> float:
+    number = as_number(recall, "recall")
+    if not 0.0 < number <= 1.0:
+        raise InputError(f"recall: expected more than 0 and at most 1, got {recall!r}")
     return number
 
 

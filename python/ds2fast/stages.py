@@ -9,18 +9,22 @@ from typing import Any
 
 from ds2fast.clock import Clock
 from ds2fast.curation import curate_scores
-from ds2fast.embedding import embed
 from ds2fast.encoder_record import run_record
+from ds2fast.engines import Engine
+from ds2fast.engines.local import LocalEngine
 from ds2fast.errors import InputError
 from ds2fast.exclusion import Exclusion, exclude_repeats
 from ds2fast.graph import KnnGraph
 from ds2fast.intake import Intake
-from ds2fast.knn import knn_graph
 from ds2fast.limits import Limits
+from ds2fast.memory.machine import available_memory, held_memory
+from ds2fast.memory.plan import MemoryPlan, plan_run
+from ds2fast.memory.room import check_room, load_of
 from ds2fast.positions import principal_plane
 from ds2fast.progress import Reporter
 from ds2fast.ratings import is_names
 from ds2fast.results import Curation, Embeddings, FloatArray, IntArray, RowArray, TransitionEstimate
+from ds2fast.scratch_place import scratch_folder
 from ds2fast.settings import Settings
 from ds2fast.sharing import VOTERS
 from ds2fast.simifeat import SAMPLED_SHARE
@@ -42,15 +46,46 @@ class Stages:
         Counts the seconds of each stage.
     reporter : Reporter
         Hears how far a stage is.
+    engine : Engine, optional
+        What embeds, and finds neighbours; this process by default.
     """
 
     def __init__(
-        self, intake: Intake, settings: Settings, clock: Clock, reporter: Reporter
+        self,
+        intake: Intake,
+        settings: Settings,
+        clock: Clock,
+        reporter: Reporter,
+        engine: Engine | None = None,
     ) -> None:
         self.intake = intake
         self.settings = settings
         self.clock = clock
         self._reporter = reporter
+        self._engine = LocalEngine() if engine is None else engine
+        self._plan: MemoryPlan | None = None
+
+    def plan(self, *, selects: bool = True) -> None:
+        """Plan the run and tell it, where it is worth telling; refuse it where it cannot fit.
+
+        Raises
+        ------
+        InputError
+            `max_memory` is too small for these rows.
+        OutputError
+            The disk has no room for what is to go there.
+        """
+        load = load_of(self.intake, self.settings, self._num_neighbours(), selects=selects)
+        plan = plan_run(
+            load,
+            max_memory=self.settings.max_memory,
+            held=held_memory(),
+            available=available_memory(),
+        )
+        note = check_room(plan, scratch_folder(self.settings.cache_dir))
+        if plan.is_worth_telling:
+            self._reporter.say(plan.describe() + note)
+        self._plan = plan
 
     def refuse_useless(self) -> None:
         """Raise what the estimate would refuse, before vectors and neighbours are made."""
@@ -69,7 +104,9 @@ class Stages:
         if intake.embeddings is not None or intake.graph is not None or intake.pool is None:
             return intake.embeddings
         with self.clock.stage("embedding"):
-            embedded = self._embed(intake.pool.texts)
+            on_disk = self._plan is not None and self._plan.layout.vectors_on_disk
+            scratch = scratch_folder(self.settings.cache_dir) if on_disk else None
+            embedded = self._embed(intake.pool.texts, scratch=scratch)
         if intake.encoder is not None:
             gate = self.settings.gate if self.settings.precision == "auto" else None
             intake.encoder.update(run_record(embedded, self.settings.long_text, gate))
@@ -81,10 +118,20 @@ class Stages:
             return self.intake.graph
         if vectors is None:
             raise InputError("embeddings: expected them, or data or a graph, got none")
-        rated_share = self.intake.given.num_rated / len(vectors)
-        width = graph_width(self.settings.k, len(vectors), rated_share)
+        settings, plan = self.settings, self._plan
+        on_disk = plan is not None and plan.layout.graph_on_disk
         with self.clock.stage("k-NN graph"):
-            return knn_graph(vectors, width, threads=self.settings.threads, progress=self._reporter)
+            return self._engine.graph(
+                vectors,
+                self._num_neighbours(),
+                method=settings.graph_method,
+                recall=settings.recall,
+                seed=settings.seed,
+                threads=settings.threads,
+                max_memory=None if plan is None else plan.graph_memory,
+                cache_dir=settings.cache_dir if on_disk else False,
+                progress=self._reporter,
+            )
 
     def positions(self, vectors: RowArray | None) -> FloatArray | None:
         """(N, 2) places of the rows on a map, where there are vectors."""
@@ -192,6 +239,11 @@ class Stages:
                 "repeated_rows": _rows_with(intake.given.repeats),
                 "gold_rows": _rows_with(intake.given.gold),
                 "min_confidence": settings.min_confidence,
+                "graph_method": settings.graph_method,
+                "recall": settings.recall,
+                "max_memory": settings.max_memory,
+                "memory_plan": None if self._plan is None else self._plan.record(),
+                "engine": settings.engine,
                 "seed": settings.seed,
                 "threads": settings.threads,
                 "scores_given": intake.scores_given,
@@ -199,6 +251,13 @@ class Stages:
                 "graph_given": intake.graph is not None,
             }
         )
+
+    def _num_neighbours(self) -> int:
+        """Neighbours that the stages need; as many as the graph has that was given."""
+        if self.intake.graph is not None:
+            return self.intake.graph.k
+        given = self.intake.given
+        return graph_width(self.settings.k, len(given), given.num_rated / len(given))
 
     def _embed(self, texts: Any, **changed: Any) -> Embeddings:
         settings = self.settings
@@ -211,7 +270,7 @@ class Stages:
             "cache_dir": settings.cache_dir,
             "progress": self._reporter,
         }
-        return embed(texts, **arguments | changed)
+        return self._engine.embed(texts, **arguments | changed)
 
     def _embed_alike(self, texts: Any) -> FloatArray:
         """Vectors of other texts, in the precision that the pool's were made in."""

@@ -35,7 +35,7 @@ from ds2fast.io.ownership import MANIFEST, read_manifest
 from ds2fast.io.row_files import check_row_format
 from ds2fast.io.source import check_file
 from ds2fast.io.vectors import load_vectors
-from ds2fast.knn import as_embedding_rows
+from ds2fast.knn import GraphMethod, as_embedding_rows
 from ds2fast.limits import check_rules
 from ds2fast.manifest import transition_record
 from ds2fast.outcome import Diagnosis, Selection
@@ -70,6 +70,11 @@ class PoolOptions:
     gold: str | None
     solver: str | None
     preset: str | None
+    graph_method: GraphMethod
+    recall: float
+    max_memory: str | None
+    engine: str
+    address: str | None
     threads: int | None
     cache_dir: Path | None
     no_cache: bool
@@ -91,6 +96,11 @@ class PoolOptions:
             "k": self.k,
             "preset": self.preset,
             "solver": self.solver,
+            "graph_method": self.graph_method,
+            "recall": self.recall,
+            "max_memory": self.max_memory,
+            "engine": self.engine,
+            "address": self.address,
             "threads": self.threads,
             "cache_dir": False if self.no_cache else self.cache_dir,
         }
@@ -370,6 +380,7 @@ def _read_pool(options: PoolOptions, origin: Origin | None) -> Pool:
         scores=options.scores[0],
         num_levels=options.num_levels,
         edges=options.edges,
+        max_memory=options.max_memory,
     )
     if not options.quiet:
         click.echo(f"{pool.describe()}\n", err=True)

@@ -12,6 +12,8 @@ DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"  # `ds2fast.DEFAULT_MOD
 PRECISIONS = ("auto", "fp32", "bf16", "int8")
 BACKENDS = ("auto", "native", "onnxruntime")
 LONG_TEXTS = ("truncate", "chunk-mean")
+GRAPH_METHODS = ("auto", "exact", "approximate")
+ENGINES = ("local", "ray")
 FILE = click.Path(path_type=Path)
 
 Command = Callable[..., None]
@@ -129,6 +131,38 @@ _POOL_OPTIONS = (
         help="How T is fitted.  [sharing]",
     ),
     click.option("--preset", type=click.Choice(["paper"]), help="The method as published."),
+    click.option(
+        "--graph-method",
+        type=click.Choice(GRAPH_METHODS),
+        default="auto",
+        show_default=True,
+        help="How neighbours are found; auto: exactly, but in a pool that is large.",
+    ),
+    click.option(
+        "--recall",
+        type=float,
+        default=0.98,
+        show_default=True,
+        help="Share of the true neighbours that an approximate search has to find.",
+    ),
+    click.option(
+        "--max-memory",
+        metavar="SIZE",
+        help="Most memory to hold, such as 4GiB or 500MB; the rest goes to files in the cache "
+        "folder.  [what the machine has left]",
+    ),
+    click.option(
+        "--engine",
+        type=click.Choice(ENGINES),
+        default="local",
+        show_default=True,
+        help="Where the long stages run: in this process, or on a Ray cluster.",
+    ),
+    click.option(
+        "--address",
+        metavar="HOST:PORT",
+        help="The Ray cluster.  [one on this machine, for this run]",
+    ),
     THREADS,
     CACHE_DIR,
     NO_CACHE,

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ds2fast.embedding.hashes import HashArray, join_hashes, split_hashes, text_hash
+from ds2fast.embedding.hashes import (
+    HASH_BYTES,
+    HashArray,
+    distinct_hashes,
+    split_hashes,
+    text_hash,
+)
 from ds2fast.errors import InputError, InputTypeError
 from ds2fast.io.texts import LazyTexts, pick_texts
 from ds2fast.results import IntArray
@@ -102,23 +107,23 @@ def _pick(texts: Sequence[str], places: IntArray) -> Sequence[str]:
 def distinct_texts(texts: Sequence[str], *, lowercase: bool) -> tuple[DistinctTexts, IntArray]:
     """Distinct texts, and for each text the place of its own among them.
 
-    One pass, which keeps a hash of each text and no text. Errors are those of `check_texts`.
+    One pass at most, which keeps a hash of each text, and no text. Errors: see `check_texts`.
     """
-    places: dict[bytes, int] = {}
-    firsts, inverse = array("q"), array("q")
-    read = texts if isinstance(texts, list) else _checked(texts)
-    for number, text in enumerate(read):
-        place = places.setdefault(text_hash(text.lower() if lowercase else text), len(places))
-        inverse.append(place)
-        if place == len(firsts):
-            firsts.append(number)
-    found = np.array(firsts, np.int64)
+    hashes = _hashes_of(texts, lowercase=lowercase)
+    found, inverse = distinct_hashes(hashes)
     is_held = isinstance(texts, list) and not lowercase
     distinct = PickedTexts(texts, found, lowercase=lowercase)
-    return (
-        DistinctTexts(_pick(texts, found) if is_held else distinct, join_hashes(places)),
-        np.array(inverse, np.int64),
-    )
+    return DistinctTexts(_pick(texts, found) if is_held else distinct, hashes[found]), inverse
+
+
+def _hashes_of(texts: Sequence[str], *, lowercase: bool) -> HashArray:
+    """The hashes of all texts, (n, 16) uint8; of a large pool they are known since it was read."""
+    if isinstance(texts, LazyTexts) and texts.hashes is not None and not lowercase:
+        return texts.hashes
+    joined = bytearray()
+    for text in texts if isinstance(texts, list) else _checked(texts):
+        joined += text_hash(text.lower() if lowercase else text)
+    return np.frombuffer(joined, np.uint8).reshape(-1, HASH_BYTES)
 
 
 def check_texts(texts: Any) -> Sequence[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Literal, get_args
 
 from ds2fast.arguments import check_choice
@@ -14,6 +15,7 @@ from ds2fast.embedding.engine import Backend, LongText, Model, Precision
 from ds2fast.embedding.gate import Choice, PrecisionGate, choose_precision
 from ds2fast.embedding.job import Job, StorePlace
 from ds2fast.embedding.models import DEFAULT_MODEL, resolve_model
+from ds2fast.embedding.rows import VectorRows
 from ds2fast.embedding.static import StaticFiles
 from ds2fast.embedding.static_model import StaticModel
 from ds2fast.embedding.teacher import compare_with_teacher
@@ -24,6 +26,9 @@ from ds2fast.results import Embeddings
 from ds2fast.threads import resolve_threads
 
 _DEFAULT_GATE = PrecisionGate()
+
+OpenModel = Callable[[EncoderFiles | StaticFiles, CacheDir, int], Model]
+"""Of a model's files, a cache folder and threads to the model, ready to run."""
 
 
 def embed(
@@ -36,6 +41,7 @@ def embed(
     gate: PrecisionGate = _DEFAULT_GATE,
     threads: int | None = None,
     cache_dir: CacheDir = None,
+    scratch: str | os.PathLike[str] | None = None,
     progress: Progress | Reporter = None,
 ) -> Embeddings:
     """Turn texts into unit vectors with a sentence encoder, on the CPU.
@@ -69,6 +75,9 @@ def embed(
     cache_dir : path, False or None
         Where vectors and graphs are kept: None is `DS2FAST_CACHE_DIR` or the user's cache folder,
         False keeps none.
+    scratch : path, optional
+        Folder for a file that holds vectors and tokens instead of memory. It has no name, and is
+        gone with the array; `vectors` is then memory-mapped.
     progress : bool, callable or None
         Stages "tokenising" (texts), "comparing: int8" and the like, and "embedding" (tokens).
 
@@ -99,11 +108,42 @@ def embed(
     >>> embeddings.vectors.shape
     (2, 384)
     """
+    return embed_by(
+        open_model,
+        texts,
+        model=model,
+        precision=precision,
+        backend=backend,
+        long_text=long_text,
+        gate=gate,
+        threads=threads,
+        cache_dir=cache_dir,
+        scratch=scratch,
+        progress=progress,
+    )
+
+
+def embed_by(
+    opener: OpenModel,
+    texts: Sequence[str],
+    *,
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
+    precision: Precision | Literal["auto"] = "auto",
+    backend: Backend | Literal["auto"] = "auto",
+    long_text: LongText = "truncate",
+    gate: PrecisionGate = _DEFAULT_GATE,
+    threads: int | None = None,
+    cache_dir: CacheDir = None,
+    scratch: str | os.PathLike[str] | None = None,
+    progress: Progress | Reporter = None,
+) -> Embeddings:
+    """Embed as `embed` does; `opener` says what a model's files run in."""
     checked = check_texts(texts)
     check_choices(precision=precision, backend=backend, long_text=long_text)
     if not isinstance(gate, PrecisionGate):
         raise InputTypeError(f"gate: expected a PrecisionGate, got {type(gate).__name__}")
     num_threads, place = resolve_threads(threads), _store_place(cache_dir)
+    folder = None if scratch is None else Path(scratch)
     with Reporter.of(progress) as reporter:
         files = resolve_model(model)
         jobs: list[Job] = []
@@ -111,7 +151,7 @@ def embed(
         def job_of(
             chosen: EncoderFiles | StaticFiles, wanted: Backend | Literal["auto"] = "auto"
         ) -> Job:
-            opened = open_model(chosen, cache_dir, num_threads)
+            opened = opener(chosen, cache_dir, num_threads)
             jobs.append(
                 Job(
                     opened,
@@ -119,6 +159,7 @@ def embed(
                     long_text=long_text,
                     place=place,
                     reporter=reporter,
+                    scratch=folder,
                 )
             )
             return jobs[-1]
@@ -129,9 +170,10 @@ def embed(
             choice = Choice("fp32", compare_with_teacher(files, distinct, gate, job, job_of))
         else:
             choice = choose_precision(precision, distinct, gate, job)
-        done = job.run(distinct, choice.precision)
+        rows = VectorRows(len(inverse), folder)
+        done = job.run(distinct, choice.precision, rows=rows)
     return Embeddings(
-        vectors=done.vectors if len(distinct) == len(inverse) else done.vectors[inverse],
+        vectors=done.vectors if len(distinct) == len(inverse) else rows.spread(inverse),
         model=files.name,
         precision=choice.precision,
         reason=choice.reason,

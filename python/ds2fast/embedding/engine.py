@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 from ds2fast.embedding.tokenise import TokenTable
@@ -14,6 +15,8 @@ Precision = Literal["fp32", "bf16", "int8"]
 Backend = Literal["native", "onnxruntime"]
 LongText = Literal["truncate", "chunk-mean"]
 Report = Callable[[int, int], None]
+EncodeMany = Callable[[Iterable[TokenTable], int], Iterator[tuple[int, FloatArray]]]
+"""Of batches, and the number of their tokens, to the number of each and its rows, in any order."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +35,31 @@ class Engine:
     load : callable
         Reads the weights, which `encode` would do first: what is wrong with them is said before
         all texts are tokenised.
+    texts_a_batch : int or None
+        So many texts run together, in their order, and are tokenised as they run; then nothing is
+        planned. With None all texts are tokenised first, for `plan` to group them by their length.
+    encode_many : callable or None
+        What runs batches side by side, elsewhere; with None they run here, one after the other.
     """
 
     encode: Callable[[IdArray, IntArray, Report | None], FloatArray]
     plan: Callable[[IntArray], list[IntArray]]
     identity: Mapping[str, str | int]
     load: Callable[[], object] = lambda: None
+    texts_a_batch: int | None = None
+    encode_many: EncodeMany | None = None
 
 
 class TextTokeniser(Protocol):
     """Turns texts into tokens."""
 
-    def encode(self, texts: Sequence[str], report: Callable[[int], None]) -> TokenTable:
-        """Tokens of all texts; `report` is told how many are done."""
+    def encode(
+        self, texts: Sequence[str], report: Callable[[int], None], scratch: Path | None = None
+    ) -> TokenTable:
+        """Tokens of all texts; `report` is told how many are done.
+
+        With `scratch` they are in a file of that folder.
+        """
 
 
 class Model(Protocol):

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ds2fast.errors import InputError, InputTypeError
+from ds2fast.io.digest import HASH_BYTES, text_hash
+from ds2fast.results import IntArray
+
+__all__ = [
+    "HASH_BYTES",
+    "HashArray",
+    "check_hashes",
+    "distinct_hashes",
+    "hash_texts",
+    "join_hashes",
+    "split_hashes",
+    "text_hash",
+]
 
 HashArray = npt.NDArray[np.uint8]
-
-HASH_BYTES = 16
-"""128 bits: among 10⁹ texts two share a hash with probability 10⁻²¹."""
-
-
-def text_hash(text: str) -> bytes:
-    """BLAKE2b of the text's UTF-8, 16 bytes.
-
-    Examples
-    --------
-    >>> len(text_hash("a frog"))
-    16
-    """
-    # A lone surrogate has no UTF-8; it gets bytes that no valid text has.
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=HASH_BYTES).digest()
 
 
 def hash_texts(texts: Iterable[str]) -> HashArray:
@@ -53,6 +50,37 @@ def split_hashes(hashes: HashArray) -> list[bytes]:
     """The rows of a hash array, each as bytes."""
     joined = hashes.tobytes()
     return [joined[begin : begin + HASH_BYTES] for begin in range(0, len(joined), HASH_BYTES)]
+
+
+def distinct_hashes(hashes: HashArray) -> tuple[IntArray, IntArray]:
+    """Where each hash comes first, and which of these firsts each hash equals.
+
+    Parameters
+    ----------
+    hashes : (n, 16) uint8
+
+    Returns
+    -------
+    firsts : (m,) int64
+        Rows of the distinct hashes, ascending.
+    inverse : (n,) int64
+        Of each row the place of its own among them.
+
+    Examples
+    --------
+    >>> firsts, inverse = distinct_hashes(hash_texts(["a frog", "a toad", "a frog"]))
+    >>> firsts.tolist(), inverse.tolist()
+    ([0, 1], [0, 1, 0])
+    """
+    halves = np.ascontiguousarray(hashes).view(np.uint64)
+    order = np.lexsort((halves[:, 1], halves[:, 0]))  # stable: equal ones stay in their order
+    begins = np.ones(len(order), np.bool_)
+    begins[1:] = (halves[order[1:]] != halves[order[:-1]]).any(axis=1)
+    of_group = order[begins]
+    firsts = np.sort(of_group)
+    inverse = np.empty(len(order), np.int64)
+    inverse[order] = np.searchsorted(firsts, of_group)[np.cumsum(begins) - 1]
+    return firsts, inverse
 
 
 def check_hashes(hashes: Any) -> HashArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -15,11 +15,14 @@ from ds2fast.embedding.distinct import DistinctTexts
 from ds2fast.embedding.engine import Backend, Engine, LongText, Model, Precision, TextTokeniser
 from ds2fast.embedding.hashes import HashArray, split_hashes
 from ds2fast.embedding.plan import BatchPlan
+from ds2fast.embedding.rows import Rows, SomeRows, VectorRows
 from ds2fast.embedding.store import VectorStore
 from ds2fast.embedding.tokenise import TokenTable
 from ds2fast.errors import InputFileError, OutputError
 from ds2fast.progress import Reporter
 from ds2fast.results import BoolArray, FloatArray, IntArray
+
+_READ_AT_ONCE = 4096  # vectors that are read from a store, and copied once
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +42,15 @@ class TextVectors:
     """
 
     vectors: FloatArray
+    truncated: BoolArray
+    ran: IntArray
+    is_kept: bool
+
+
+@dataclass(frozen=True, eq=False)
+class _Done:
+    """What became of texts whose vectors are in their rows; as in `TextVectors`."""
+
     truncated: BoolArray
     ran: IntArray
     is_kept: bool
@@ -75,6 +87,8 @@ class Job:
         Where vectors are kept.
     reporter : Reporter
         Hears of the stages "tokenising" (texts) and "embedding" (tokens), or as `run` calls it.
+    scratch : Path, optional
+        Folder of a file that holds the tokens; by default memory does.
 
     Attributes
     ----------
@@ -94,6 +108,7 @@ class Job:
         long_text: LongText,
         place: StorePlace,
         reporter: Reporter,
+        scratch: Path | None = None,
     ) -> None:
         self.notes: list[str] = []
         self.model = model
@@ -101,6 +116,7 @@ class Job:
         self._long_text = long_text
         self._place = place
         self._reporter = reporter
+        self._scratch = scratch
         self._stage = "embedding"
         self._tokeniser = cache(lambda: model.tokeniser(long_text))
         self._ran: list[HashArray] = []
@@ -109,48 +125,72 @@ class Job:
     @property
     def num_run(self) -> int:
         """Distinct texts that ran so far."""
+        if len(self._ran) == 1:
+            return len(self._ran[0])
         return len(set().union(*map(split_hashes, self._ran)))
 
     def run(
-        self, texts: DistinctTexts, precision: Precision, *, stage: str = "embedding"
+        self,
+        texts: DistinctTexts,
+        precision: Precision,
+        *,
+        stage: str = "embedding",
+        rows: VectorRows | None = None,
     ) -> TextVectors:
         """Vectors of texts in one precision; those that ran in it before do not run again.
 
-        `stage` is what the reporter hears while they run.
+        `stage` is what the reporter hears while they run; `rows` is where the vectors go.
         """
         self._stage = stage
+        rows = VectorRows(len(texts)) if rows is None else rows
         if precision in self._unkept:
-            done = self._complete(*self._unkept.pop(precision), texts, precision)
+            done = self._complete(*self._unkept.pop(precision), texts, precision, rows)
         else:
-            done = self._run(texts, precision)
+            done = self._run(texts, precision, rows)
+        found = TextVectors(rows.first(len(texts)), done.truncated, done.ran, done.is_kept)
         if not done.is_kept:
-            self._unkept[precision] = texts, done
-        return done
+            self._unkept[precision] = texts, found
+        return found
 
     def _complete(
-        self, known: DistinctTexts, before: TextVectors, texts: DistinctTexts, precision: Precision
-    ) -> TextVectors:
+        self,
+        known: DistinctTexts,
+        before: TextVectors,
+        texts: DistinctTexts,
+        precision: Precision,
+        rows: VectorRows,
+    ) -> _Done:
         """Vectors of texts of which some are known: no store has them, but they ran before."""
         places = known.find(texts)
-        rest = np.flatnonzero(places < 0)
-        vectors, truncated = before.vectors[places], before.truncated[places]
+        seen, rest = np.flatnonzero(places >= 0), np.flatnonzero(places < 0)
+        truncated = before.truncated[places]
+        if len(seen):
+            rows.put(seen, before.vectors[places[seen]])
         if not len(rest):
-            return TextVectors(vectors, truncated, rest, is_kept=False)
-        done = self._run(texts.at(rest), precision)
-        vectors[rest], truncated[rest] = done.vectors, done.truncated
-        return TextVectors(vectors, truncated, rest[done.ran], is_kept=False)
+            return _Done(truncated, rest, is_kept=False)
+        done = self._run(texts.at(rest), precision, SomeRows(rows, rest))
+        truncated[rest] = done.truncated
+        return _Done(truncated, rest[done.ran], is_kept=False)
 
-    def _run(self, texts: DistinctTexts, precision: Precision) -> TextVectors:
+    def _run(self, texts: DistinctTexts, precision: Precision, rows: Rows) -> _Done:
         with (
             self.model.open(precision, self.backend) as engine,
             self._open_store(engine) as store,
         ):
-            run = _Run(self.model, engine, self._tokeniser, texts, self._reporter, self._stage)
+            run = _Run(
+                self.model,
+                engine,
+                self._tokeniser,
+                texts,
+                self._reporter,
+                self._stage,
+                self._scratch,
+            )
             if store is None:
-                done = run.in_batches(run.plan(np.arange(len(texts))))
+                done = run.in_batches(run.plan(np.arange(len(texts))), rows)
             else:
                 self.notes += [note for note in store.notes if note not in self.notes]
-                done = _run_with_store(run, texts, store)
+                done = _run_with_store(run, texts, rows, store)
         self._ran.append(texts.hashes[done.ran])
         return done
 
@@ -169,18 +209,16 @@ class Job:
             return nullcontext()
 
 
-def _run_with_store(run: _Run, texts: DistinctTexts, store: VectorStore) -> TextVectors:
+def _run_with_store(run: _Run, texts: DistinctTexts, rows: Rows, store: VectorStore) -> _Done:
     plan = BatchPlan(store, texts.hashes, run.plan)
-    done = run.in_batches(plan.batches, store)
+    done = run.in_batches(plan.batches, rows, store)
     plan.finish()
     kept = np.setdiff1d(np.arange(len(texts)), done.ran)
-    if not len(kept):
-        return done
-    vectors, _, truncated = store.read(plan.slots[kept])
-    if not len(done.ran):
-        return TextVectors(vectors, truncated, done.ran, is_kept=True)
-    done.vectors[kept], done.truncated[kept] = vectors, truncated
-    return done
+    for first in range(0, len(kept), _READ_AT_ONCE):
+        part = kept[first : first + _READ_AT_ONCE]
+        vectors, _, done.truncated[part] = store.read(plan.slots[part])
+        rows.put(part, vectors)
+    return _Done(done.truncated, done.ran, done.is_kept or not len(done.ran))
 
 
 class _Run:
@@ -194,6 +232,7 @@ class _Run:
         texts: DistinctTexts,
         reporter: Reporter,
         stage: str,
+        scratch: Path | None,
     ) -> None:
         self._model = model
         self._engine = engine
@@ -201,34 +240,77 @@ class _Run:
         self._texts = texts
         self._reporter = reporter
         self._stage = stage
+        self._scratch = scratch
         self._tokens: tuple[IntArray, TokenTable] | None = None
 
     def plan(self, places: IntArray) -> list[IntArray]:
         """Group the texts at some places into batches."""
+        size = self._engine.texts_a_batch
+        if size is not None:
+            self._tokeniser()
+            self._engine.load()
+            return [places[begin : begin + size] for begin in range(0, len(places), size)]
         return [places[batch] for batch in self._engine.plan(self._tokenise(places).lengths)]
 
-    def in_batches(self, batches: list[IntArray], store: VectorStore | None = None) -> TextVectors:
-        """Vectors of the texts in the batches, the others' undefined; each batch is stored."""
-        vectors = np.empty((0, 0), np.float32)
+    def in_batches(
+        self, batches: list[IntArray], rows: Rows, store: VectorStore | None = None
+    ) -> _Done:
+        """Put the vectors of the texts in the batches into their rows; each batch is stored."""
         truncated = np.zeros(len(self._texts), np.bool_)
         places = np.sort(np.concatenate([np.empty(0, np.int64), *batches]))
         is_kept = store is not None and store.writable
         if not batches:
-            return TextVectors(vectors, truncated, places, is_kept)
-        tokens = self._tokenise(places)
-        done, total = 0, int(tokens.lengths.sum())
-        truncated[places] = tokens.truncated
-        for batch in batches:
-            table = tokens.rows(np.searchsorted(places, batch))
-            found = self._encode(table, done, total)
+            return _Done(truncated, places, is_kept)
+        for batch, table, found in self._encode_all(batches, places):
+            truncated[batch] = table.truncated
             self._check_finite(found, batch)
             if store is not None:
                 store.append(self._texts.hashes[batch], found, table.lengths, table.truncated)
-            if not len(vectors):  # the first batch tells the width
-                vectors = np.empty((len(self._texts), found.shape[1]), np.float32)
-            vectors[batch] = found
+            rows.put(batch, found)
+        return _Done(truncated, places, is_kept)
+
+    def _encode_all(
+        self, batches: list[IntArray], places: IntArray
+    ) -> Iterator[tuple[IntArray, TokenTable, FloatArray]]:
+        """Each batch with its tokens and its vectors, as they come."""
+        if self._engine.texts_a_batch is not None and self._engine.encode_many is None:
+            return self._encode_as_read(batches)
+        return self._encode_planned(batches, places, self._tokenise(places))
+
+    def _encode_as_read(
+        self, batches: list[IntArray]
+    ) -> Iterator[tuple[IntArray, TokenTable, FloatArray]]:
+        """Each batch is tokenised as it runs: the tokens of all texts are never there together."""
+        done, total = 0, sum(map(len, batches))
+        self._reporter.update(self._stage, 0, total, unit="text")
+        for batch in batches:
+            table = self._read_tokens(batch)
+            pieces = self._engine.encode(table.ids, table.offsets, None)
+            done += len(batch)
+            self._reporter.update(self._stage, done, total, unit="text")
+            yield batch, table, _join_pieces(pieces, table)
+
+    def _encode_planned(
+        self, batches: list[IntArray], places: IntArray, tokens: TokenTable
+    ) -> Iterator[tuple[IntArray, TokenTable, FloatArray]]:
+        """Batches of texts of which all tokens are known."""
+
+        def table_of(batch: IntArray) -> TokenTable:
+            return tokens.rows(np.searchsorted(places, batch))
+
+        done, total = 0, int(tokens.lengths.sum())
+        if self._engine.encode_many is None:
+            for batch in batches:
+                table = table_of(batch)
+                yield batch, table, self._encode(table, done, total)
+                done += len(table.ids)
+            return
+        self._reporter.update(self._stage, 0, total, unit="tok")
+        for number, pieces in self._engine.encode_many(map(table_of, batches), total):
+            table = table_of(batches[number])
             done += len(table.ids)
-        return TextVectors(vectors, truncated, places, is_kept)
+            self._reporter.update(self._stage, done, total, unit="tok")
+            yield batches[number], table, _join_pieces(pieces, table)
 
     def _encode(self, table: TokenTable, done: int, total: int) -> FloatArray:
         """Vectors of texts; `done` of `total` tokens ran before them."""
@@ -248,14 +330,19 @@ class _Run:
         if self._tokens is not None and np.isin(places, self._tokens[0]).all():
             known, table = self._tokens
             return table if len(known) == len(places) else table.rows(known.searchsorted(places))
-        texts = self._texts.at(places).texts
+        table = self._read_tokens(
+            places, lambda done: self._reporter.update("tokenising", done, len(places), unit="text")
+        )
+        self._tokens = (places, table)
+        return table
+
+    def _read_tokens(
+        self, places: IntArray, report: Callable[[int], None] = lambda _: None
+    ) -> TokenTable:
         tokeniser = self._tokeniser()
         self._engine.load()
-        table = tokeniser.encode(
-            texts, lambda done: self._reporter.update("tokenising", done, len(texts), unit="text")
-        )
+        table = tokeniser.encode(self._texts.at(places).texts, report, self._scratch)
         self._model.check_tokens(table)
-        self._tokens = (places, table)
         return table
 
     def _check_finite(self, vectors: FloatArray, batch: IntArray) -> None:

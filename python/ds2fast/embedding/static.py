@@ -120,7 +120,7 @@ class StaticEncoder:
     config : mapping, optional
         What else is known of the model.
     threads : int, optional
-        Threads of `encode`; by default what affinity and cgroup allow.
+        Threads of `encode` and of the tokeniser; by default what affinity and cgroup allow.
 
     Attributes
     ----------
@@ -165,13 +165,13 @@ class StaticEncoder:
         config: Mapping[str, Any] | None = None,
         threads: int | None = None,
     ) -> None:
-        self.tokeniser = StaticTokeniser(tokenizer, max_tokens)
+        self._threads = resolve_threads(threads)
+        self.tokeniser = StaticTokeniser(tokenizer, max_tokens, threads=self._threads)
         self.table = np.ascontiguousarray(table, np.float32)
         self.row_of_token = _or_empty(row_of_token, np.int32)
         self.weights = _or_empty(weights, np.float32)
         self.max_tokens = max_tokens
         self.config = dict(config or {})
-        self._threads = resolve_threads(threads)
         self._check(source)
         self.fallback = self._find_fallback()
 

@@ -16,6 +16,7 @@ from ds2fast.embedding.tokenise import TokenTable
 from ds2fast.errors import InputError
 
 _BATCH_TOKENS = 1 << 20
+_BATCH_TEXTS = 8192  # some megabytes of tokens
 _CUTS_NOTHING = -1  # a length that no model has
 
 
@@ -78,6 +79,7 @@ class StaticModel:
             encode=self._encoder.encode,
             plan=lambda lengths: plan_runs(lengths, _BATCH_TOKENS),
             identity={"backend": backend, "version": 1},
+            texts_a_batch=_BATCH_TEXTS,
         )
 
     @cached_property

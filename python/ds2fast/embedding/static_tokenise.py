@@ -7,19 +7,27 @@ import json
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ds2fast import _core
 from ds2fast.embedding.tokenise import TokenTable, encode_batch, text_chunks
-from ds2fast.results import BoolArray, IdArray
+from ds2fast.io.scratch import Spool
+from ds2fast.results import BoolArray, IdArray, IntArray
+from ds2fast.threads import resolve_threads
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
+    from tokenizers import Tokenizer
 
 _CHUNK_TEXTS = 1024  # a tenth of a second or so: Ctrl-C is heard between two chunks
 _CHUNK_CHARACTERS = 1_000_000
-_NOT_PLAIN = re.compile(r"[^\t\n\r -~]")
+_KNOWN_WORDS = 64 << 20  # bytes of words whose tokens are remembered
+_NO_CUT = 1 << 62
+
+Tokens = tuple[IdArray, IntArray, BoolArray]
+"""Ids of some texts one behind the other, the number of each text's, and which were cut."""
 
 
 class StaticTokeniser:
@@ -35,46 +43,44 @@ class StaticTokeniser:
         The model's own; its truncation and padding are overridden.
     max_tokens : int or None
         Length at which texts are cut; None cuts nothing.
+    threads : int, optional
+        Threads of a tokeniser with BERT's rules; by default what affinity and cgroup allow. Any
+        other works in threads of its own (`RAYON_NUM_THREADS` bounds them).
     """
 
-    def __init__(self, tokenizer: Tokenizer, max_tokens: int | None) -> None:
-        self._tokenizer = copy.deepcopy(tokenizer)
-        self._tokenizer.no_padding()
-        if max_tokens is None:
-            self._tokenizer.no_truncation()
-        else:
-            self._tokenizer.enable_truncation(max_tokens)
-        vocabulary = self._tokenizer.get_vocab()
+    def __init__(
+        self, tokenizer: Tokenizer, max_tokens: int | None, *, threads: int | None = None
+    ) -> None:
+        vocabulary = tokenizer.get_vocab()
         self.num_tokens = max(vocabulary.values()) + 1
         self._max_characters = _max_characters(vocabulary, max_tokens)
-        settings = json.loads(self._tokenizer.to_str())
-        self._unknown = _unknown_id(settings, vocabulary)
-        self._plain = _PlainTokeniser.of(settings)
+        settings = json.loads(tokenizer.to_str())
+        unknown = _unknown_id(settings, vocabulary)
+        kind = _WordTokeniser if _has_bert_rules(settings) else _WholeTokeniser
+        self._tokeniser = kind(tokenizer, max_tokens, unknown, resolve_threads(threads))
 
-    def encode(self, texts: Sequence[str], report: Callable[[int], None]) -> TokenTable:
+    def encode(
+        self, texts: Sequence[str], report: Callable[[int], None], scratch: Path | None = None
+    ) -> TokenTable:
         """Tokenise all texts; `report` is told how many are done.
 
-        The tokeniser works in its own threads (`RAYON_NUM_THREADS` bounds them).
+        With `scratch` the tokens are in a file of that folder.
         """
-        pieces: list[IdArray] = []
-        lengths = np.empty(len(texts), np.int64)
+        tokens = Spool(np.int32, scratch)
+        offsets = np.zeros(len(texts) + 1, np.int64)
         truncated = np.empty(len(texts), np.bool_)
         full = array("q")
         begin = 0
-        for cut in text_chunks(self._shortened(texts, full), _CHUNK_TEXTS, _CHUNK_CHARACTERS):
-            encodings = self._encode_chunk(cut)
-            rows = [encoding.ids for encoding in encodings]
-            end = begin + len(cut)
-            lengths[begin:end] = [len(row) for row in rows]
-            truncated[begin:end] = [
-                len(short) < length or bool(encoding.overflowing)
-                for short, length, encoding in zip(cut, full[begin:end], encodings, strict=True)
-            ]
-            pieces.append(np.array([token for row in rows for token in row], np.int32))
+        for short in text_chunks(self._shortened(texts, full), _CHUNK_TEXTS, _CHUNK_CHARACTERS):
+            ids, lengths, cut = self._tokeniser.encode(short)
+            end = begin + len(short)
+            offsets[begin + 1 : end + 1] = offsets[begin] + np.cumsum(lengths)
+            read = np.fromiter(map(len, short), np.int64, len(short))
+            truncated[begin:end] = cut | (read < np.array(full[begin:end], np.int64))
+            tokens.add(ids)
             begin = end
             report(end)
-        ids = np.concatenate(pieces) if pieces else np.empty(0, np.int32)
-        return _without(self._unknown, ids, lengths, truncated)
+        return TokenTable(tokens.joined(), offsets, truncated)
 
     def _shortened(self, texts: Iterable[str], full: array[int]) -> Iterator[str]:
         """The beginnings of texts that are read; the texts' own lengths are added to `full`."""
@@ -82,50 +88,104 @@ class StaticTokeniser:
             full.append(len(text))
             yield text[: self._max_characters]
 
-    def _encode_chunk(self, texts: list[str]) -> list[Encoding]:
-        if self._plain is None:
-            return encode_batch(self._tokenizer, texts, add_special_tokens=False)
-        lowered = [self._plain.lowered(text) for text in texts]
-        rest = [text for text, low in zip(texts, lowered, strict=True) if low is None]
-        quick = iter(self._plain.encode([low for low in lowered if low is not None]))
-        slow = iter(encode_batch(self._tokenizer, rest, add_special_tokens=False))
-        return [next(slow if low is None else quick) for low in lowered]
+
+class _WholeTokeniser:
+    """Any tokeniser, as its library runs it."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        max_tokens: int | None,
+        unknown: int | None,
+        threads: int,  # noqa: ARG002 - the library has its own
+    ) -> None:
+        self._tokenizer = _without_settings(tokenizer, max_tokens)
+        self._unknown = unknown
+
+    def encode(self, texts: list[str]) -> Tokens:
+        """Tokens of some texts."""
+        encodings = encode_batch(self._tokenizer, texts, add_special_tokens=False)
+        rows = [encoding.ids for encoding in encodings]
+        cut = np.array([bool(encoding.overflowing) for encoding in encodings], np.bool_)
+        offsets = np.cumsum([0, *map(len, rows)])
+        ids = np.array([token for row in rows for token in row], np.int32)
+        known = ids != (-1 if self._unknown is None else self._unknown)
+        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(known, dtype=np.int64)])
+        return ids[known], np.diff(before[offsets]), cut
 
 
-class _PlainTokeniser:
-    """The same tokeniser without its normaliser, for texts of which that changes but the case.
+class _WordTokeniser:
+    """A tokeniser with BERT's rules, asked for each word once.
 
-    BERT's normaliser is a quarter of the work. On printable ASCII it does nothing that `str.lower`
-    and the splitting at white space do not do as well. Literal special tokens, which are found
-    before the case is changed, are left to the whole tokeniser.
+    Its rules split at white space before anything else, and tokenise each word by itself. Splitting
+    and looking up takes a tenth of what tokenising all texts does; the tokens are the same.
     """
 
-    def __init__(self, tokenizer: Tokenizer, added: list[str]) -> None:
-        self._tokenizer = tokenizer
-        self._added = added
+    def __init__(
+        self, tokenizer: Tokenizer, max_tokens: int | None, unknown: int | None, threads: int
+    ) -> None:
+        # One token more than is kept tells whether a text that is a single word is cut.
+        self._tokenizer = _without_settings(
+            tokenizer, None if max_tokens is None else max_tokens + 1
+        )
+        self._most_tokens = _NO_CUT if max_tokens is None else max_tokens
+        self._unknown = -1 if unknown is None else unknown
+        self._literals = _literals(json.loads(tokenizer.to_str()))
+        self._threads = threads
+        self._words = _core.WordTable()
 
-    @classmethod
-    def of(cls, settings: dict[str, Any]) -> _PlainTokeniser | None:
-        """Make one, or None where the tokeniser is not of the kind of which this is known."""
-        from tokenizers import Tokenizer
+    def encode(self, texts: list[str]) -> Tokens:
+        """Tokens of some texts."""
+        if self._words.nbytes > _KNOWN_WORDS:
+            self._words.clear()
+        as_read = [text if text.isascii() else text.encode() for text in texts]
+        missing, ids, lengths, cut = self._look_up(as_read)
+        if missing:
+            self._learn(missing)
+            _, ids, lengths, cut = self._look_up(as_read)
+        return ids, lengths, cut
 
-        normaliser, splitter = settings.get("normalizer") or {}, settings["pre_tokenizer"] or {}
-        if (normaliser.get("type"), normaliser.get("lowercase")) != ("BertNormalizer", True):
-            return None
-        if splitter.get("type") != "BertPreTokenizer":
-            return None
-        tokenizer = Tokenizer.from_str(json.dumps(settings | {"normalizer": None}))
-        return cls(tokenizer, [token["content"].lower() for token in settings["added_tokens"]])
+    def _look_up(
+        self, texts: list[str | bytes]
+    ) -> tuple[list[bytes], IdArray, IntArray, BoolArray]:
+        return self._words.look_up(
+            texts, self._most_tokens, self._unknown, self._literals, self._threads
+        )
 
-    def lowered(self, text: str) -> str | None:
-        """The text as it may be passed to `encode`, or None where it may not."""
-        if not text.isascii() or _NOT_PLAIN.search(text):
-            return None
-        low = text.lower()
-        return None if any(token in low for token in self._added) else low
+    def _learn(self, words: list[bytes]) -> None:
+        asked = [word.decode() for word in words]
+        encodings = encode_batch(self._tokenizer, asked, add_special_tokens=False)
+        self._words.add(words, [encoding.ids for encoding in encodings])
 
-    def encode(self, texts: list[str]) -> list[Encoding]:
-        return encode_batch(self._tokenizer, texts, add_special_tokens=False)
+
+def _without_settings(tokenizer: Tokenizer, max_tokens: int | None) -> Tokenizer:
+    """A copy that pads nothing and cuts at `max_tokens`."""
+    own = copy.deepcopy(tokenizer)
+    own.no_padding()
+    if max_tokens is None:
+        own.no_truncation()
+    else:
+        own.enable_truncation(max_tokens)
+    return own
+
+
+def _has_bert_rules(settings: dict[str, Any]) -> bool:
+    """Whether texts may be tokenised word by word, in small letters."""
+    normaliser, splitter = settings.get("normalizer") or {}, settings.get("pre_tokenizer") or {}
+    is_bert = (normaliser.get("type"), normaliser.get("lowercase"), splitter.get("type")) == (
+        "BertNormalizer",
+        True,
+        "BertPreTokenizer",
+    )
+    is_simple = all(
+        literal.isascii() and not re.search(r"\s", literal) for literal in _literals(settings)
+    )
+    return is_bert and is_simple
+
+
+def _literals(settings: dict[str, Any]) -> list[str]:
+    """Strings, in small letters, that the tokeniser finds before it splits a text."""
+    return [token["content"].lower() for token in settings["added_tokens"] if token["content"]]
 
 
 def _max_characters(vocabulary: dict[str, int], max_tokens: int | None) -> int | None:
@@ -140,15 +200,3 @@ def _unknown_id(settings: dict[str, Any], vocabulary: dict[str, int]) -> int | N
         place = model.get("unk_id")
         return None if place is None else int(place)
     return vocabulary.get(model.get("unk_token") or "")
-
-
-def _without(
-    unknown: int | None, ids: IdArray, lengths: np.ndarray[Any, Any], truncated: BoolArray
-) -> TokenTable:
-    """The table of texts whose ids stand one behind the other, with one id left out."""
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
-    if unknown is None:
-        return TokenTable(ids, offsets, truncated)
-    known = ids != unknown
-    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(known, dtype=np.int64)])
-    return TokenTable(ids[known], before[offsets], truncated)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -14,6 +15,7 @@ import numpy as np
 
 from ds2fast.embedding.checkpoint import EncoderFiles
 from ds2fast.errors import InputFileError
+from ds2fast.io.scratch import Spool
 from ds2fast.results import BoolArray, IdArray, IntArray
 
 if TYPE_CHECKING:
@@ -98,13 +100,16 @@ class Tokeniser:
         can_shorten = cuts and _keeps_words_apart(self._tokenizer)
         self._enough = _ENOUGH * files.max_tokens if can_shorten else None
 
-    def encode(self, texts: Sequence[str], report: Callable[[int], None]) -> TokenTable:
+    def encode(
+        self, texts: Sequence[str], report: Callable[[int], None], scratch: Path | None = None
+    ) -> TokenTable:
         """Tokenise all texts; `report` is told how many are done.
 
-        The tokeniser works in its own threads (`RAYON_NUM_THREADS` bounds them).
+        With `scratch` the tokens are in a file of that folder. The tokeniser works in its own
+        threads (`RAYON_NUM_THREADS` bounds them).
         """
-        ids: list[IdArray] = []
-        lengths: list[int] = []
+        ids = Spool(np.int32, scratch)
+        lengths = array("q")
         counts = np.ones(len(texts), np.int64)
         truncated = np.zeros(len(texts), np.bool_)
         done = 0
@@ -116,14 +121,12 @@ class Tokeniser:
                 counts[place] = len(pieces)
                 truncated[place] = self._cuts and bool(encoding.overflowing)
                 rows += pieces
-            lengths += map(len, rows)
-            ids.append(np.fromiter(chain.from_iterable(rows), np.int32))  # one a chunk: memory
+            lengths.extend(map(len, rows))
+            ids.add(np.fromiter(chain.from_iterable(rows), np.int32))  # one a chunk: memory
             done += len(chunk)
             report(done)
-        joined = np.concatenate(ids) if ids else np.empty(0, np.int32)
-        return TokenTable(
-            joined, _offsets(np.array(lengths, np.int64)), truncated, _offsets(counts)
-        )
+        offsets = _offsets(np.array(lengths, np.int64))
+        return TokenTable(ids.joined(), offsets, truncated, _offsets(counts))
 
     def _encode_chunk(self, texts: list[str]) -> list[Encoding]:
         """Tokens of some texts; of a long one its beginning is read where that is enough."""

@@ -1,4 +1,4 @@
-"""Fingerprints of the input, for the manifest."""
+"""Fingerprints of the input and its texts."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import hashlib
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+
+HASH_BYTES = 16
+"""128 bits: among 10⁹ texts two share a hash with probability 10⁻²¹."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,18 @@ class DigestedFile(io.RawIOBase):
         """Close the file; the hash stays."""
         self._file.close()
         super().close()
+
+
+def text_hash(text: str) -> bytes:
+    """BLAKE2b of the text's UTF-8, 16 bytes.
+
+    Examples
+    --------
+    >>> len(text_hash("a frog"))
+    16
+    """
+    # A lone surrogate has no UTF-8; it gets bytes that no valid text has.
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=HASH_BYTES).digest()
 
 
 def hash_lines(lines: Iterator[bytes]) -> str:

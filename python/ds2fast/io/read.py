@@ -16,6 +16,7 @@ from ds2fast.io.schema import TextRenderer
 from ds2fast.io.scores import ScoreLevels, map_scores
 from ds2fast.io.source import Source, open_source
 from ds2fast.io.texts import TextKeeper
+from ds2fast.memory.amount import as_memory
 from ds2fast.pool import Pool, empty_texts
 
 
@@ -27,6 +28,7 @@ def read(
     id: str | None = None,
     num_levels: int | None = None,
     edges: npt.ArrayLike | None = None,
+    max_memory: int | str | None = None,
 ) -> Pool:
     r"""Read a pool of instruction rows.
 
@@ -56,6 +58,9 @@ def read(
     edges : (K−1,) floats, optional
         Cut points, ascending: a score's level is the number of edges at or below it. Real-valued
         scores are cut at quantiles without them; within a level they still rank.
+    max_memory : int or str, optional
+        Most memory that the process may hold, in bytes or as "4GiB": where it is below that, a
+        sixteenth of it takes the place of the 256 MiB of texts below.
 
     Returns
     -------
@@ -100,6 +105,7 @@ def read(
     ([5, 1], 'scores 1..5 taken as they are')
     """
     start = time.perf_counter()
+    memory = None if max_memory is None else as_memory(max_memory)
     renderer = TextRenderer(text)
     score_field = Field(scores) if isinstance(scores, str) else None
     id_field = Field(_check_id(id)) if id is not None else None
@@ -109,7 +115,7 @@ def read(
         else map_scores(scores, num_levels=num_levels, edges=edges)
     )
     source = open_source(data)
-    texts, scored, ids = _gather(source, renderer, score_field, id_field)
+    texts, scored, ids = _gather(source, renderer, score_field, id_field, memory)
     lengths = np.array(texts.lengths, np.int64)
     if not len(lengths):
         raise InputError(f"{source.name}: expected at least one row, got none")
@@ -152,10 +158,14 @@ def _check_id(name: Any) -> str:
 
 
 def _gather(
-    source: Source, renderer: TextRenderer, score: Field | None, id: Field | None
+    source: Source,
+    renderer: TextRenderer,
+    score: Field | None,
+    id: Field | None,
+    max_memory: int | None,
 ) -> tuple[TextKeeper, list[Any], list[Any]]:
     """One pass over the rows: their texts, and the values of two fields."""
-    texts = TextKeeper()
+    texts = TextKeeper(max_memory)
     scores: list[Any] = []
     ids: list[Any] = []
     wanted = renderer.columns.union(*(field.columns for field in (score, id) if field is not None))

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from ds2fast.io.digest import HASH_BYTES, text_hash
 from ds2fast.io.rows import Rows
 from ds2fast.io.schema import TextRenderer
 from ds2fast.results import IntArray
@@ -26,6 +28,8 @@ class LazyTexts(Sequence[str]):
         The rows.
     renderer : TextRenderer
         Makes a row's text.
+    hashes : (N, 16) uint8, optional
+        `text_hash` of each text, where it is known: who asks for these need not read the texts.
 
     Examples
     --------
@@ -35,9 +39,15 @@ class LazyTexts(Sequence[str]):
     (2, 'b', ['a', 'b'], ['a'])
     """
 
-    def __init__(self, rows: Rows, renderer: TextRenderer) -> None:
+    def __init__(
+        self,
+        rows: Rows,
+        renderer: TextRenderer,
+        hashes: npt.NDArray[np.uint8] | None = None,
+    ) -> None:
         self._rows = rows
         self._renderer = renderer
+        self.hashes = hashes
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -74,27 +84,39 @@ def pick_texts(texts: Sequence[str], indices: IntArray) -> Iterator[str]:
 class TextKeeper:
     """Takes texts one by one, and keeps them while they are few.
 
+    Parameters
+    ----------
+    max_memory : int, optional
+        Bytes that the process may hold: texts take a sixteenth of it, and `KEPT_TEXT` at most.
+
     Attributes
     ----------
     lengths : array of int
         Characters of each text so far.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_memory: int | None = None) -> None:
         self.lengths = array("q")
+        self._most = KEPT_TEXT if max_memory is None else min(KEPT_TEXT, max_memory // 16)
         self._kept: list[str] | None = []
+        self._hashes = bytearray()  # of all texts, where none is kept
         self._size = 0
 
     def add(self, text: str) -> None:
         """Take the next text."""
         self.lengths.append(len(text))
         if self._kept is None:
+            self._hashes += text_hash(text)
             return
         self._size += sys.getsizeof(text)
         self._kept.append(text)
-        if self._size > KEPT_TEXT:
+        if self._size > self._most:
+            self._hashes += b"".join(map(text_hash, self._kept))
             self._kept = None
 
     def texts(self, rows: Rows, renderer: TextRenderer) -> Sequence[str]:
         """All texts: as they were taken, or to be rendered from their rows again."""
-        return LazyTexts(rows, renderer) if self._kept is None else self._kept
+        if self._kept is not None:
+            return self._kept
+        hashes = np.frombuffer(self._hashes, np.uint8).reshape(-1, HASH_BYTES)
+        return LazyTexts(rows, renderer, hashes)

@@ -1,0 +1,152 @@
+"""The Ray cluster that the stages run on: joined, looked over, left as it was."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ds2fast.closing import Closing
+from ds2fast.engines.ray.nodes import check_nodes
+from ds2fast.errors import InputError
+
+_STORE = "object_store_memory"
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}  # a cluster of ours tells nobody that it runs
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of the cluster.
+
+    Attributes
+    ----------
+    id, host : str
+        What Ray calls it, and its address.
+    cpus : int
+        Cores that Ray may use there.
+    store : int
+        Bytes of its part of the object store.
+    """
+
+    id: str
+    host: str
+    cpus: int
+    store: int
+
+
+class Cluster(Closing):
+    """A connection to a Ray cluster.
+
+    One that runs already is left running; where this process is in a cluster, it stays in it.
+
+    Parameters
+    ----------
+    address : str or None
+        What `ray.init` takes; None starts a cluster on this machine, for as long as this is open.
+
+    Raises
+    ------
+    InputError
+        No cluster is there, or its nodes cannot run ds2fast: the first such node is named.
+    """
+
+    def __init__(self, address: str | None) -> None:
+        import ray
+
+        self._is_ours = not ray.is_initialized()
+        if self._is_ours:
+            _join(address)
+        elif address not in {None, "auto", ray.get_runtime_context().gcs_address}:
+            raise InputError(
+                "address: expected that of the cluster that this process is in "
+                f"({ray.get_runtime_context().gcs_address}), got {address!r}"
+            )
+        try:
+            self.environment = check_nodes([(one.id, one.host) for one in self.nodes()])
+        except BaseException:
+            self.close()
+            raise
+
+    def nodes(self) -> list[Node]:
+        """Those that are alive and may compute."""
+        import ray
+
+        found = [_node_of(record) for record in ray.nodes() if record["Alive"]]
+        able = [node for node in found if node.cpus]
+        if not able:
+            raise InputError(
+                f"address: expected a cluster with a core to compute on, got {len(found)} nodes "
+                "without any"
+            )
+        return able
+
+    def cpus_of_task(self, threads: int) -> int:
+        """Cores that a task asks for: as many as its threads, where each node has as many."""
+        return min(threads, *(node.cpus for node in self.nodes()))
+
+    def num_slots(self, cpus: int) -> int:
+        """Tasks of so many cores that run at a time."""
+        return sum(node.cpus // cpus for node in self.nodes())
+
+    def store_here(self) -> int:
+        """Bytes of the object store that what this process puts there has.
+
+        It is that of this machine's node; through a Ray client, of the smallest.
+        """
+        import ray
+
+        stores = {
+            record["NodeID"]: int(record["Resources"].get(_STORE, 0))
+            for record in ray.nodes()
+            if record["Alive"]
+        }
+        own = stores.get(ray.get_runtime_context().get_node_id())
+        return own or min(filter(None, stores.values()))
+
+    def close(self) -> None:
+        """Leave the cluster; one that was started here ends."""
+        if self._is_ours:
+            import ray
+
+            ray.shutdown()
+
+
+def _join(address: str | None) -> None:
+    import ray
+
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address is None:
+        options["include_dashboard"] = False
+    try:
+        with _variables(**_QUIET):
+            ray.init(address="local" if address is None else address, **options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        ray.shutdown()
+        raise InputError(
+            f"address: expected a Ray cluster that can be joined, got {address!r}: {error}"
+        ) from error
+
+
+@contextmanager
+def _variables(**wanted: str) -> Iterator[None]:
+    """The environment with some variables, unless the user has set them."""
+    missing = {name: value for name, value in wanted.items() if name not in os.environ}
+    os.environ.update(missing)
+    try:
+        yield
+    finally:
+        for name in missing:
+            os.environ.pop(name, None)
+
+
+def _node_of(record: Mapping[str, Any]) -> Node:
+    resources = record["Resources"]
+    return Node(
+        record["NodeID"],
+        record["NodeManagerAddress"],
+        int(resources.get("CPU", 0)),
+        int(resources.get(_STORE, 0)),
+    )

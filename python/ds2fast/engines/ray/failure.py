@@ -1,0 +1,64 @@
+"""Errors of workers as the errors that they are here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from ds2fast import errors
+from ds2fast.errors import Ds2fastError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def telling(function: Callable[..., pa.Table]) -> Callable[..., pa.Table]:
+    """A function that answers with an error of ours instead of raising it.
+
+    Ray Data would pass its text on, without its type.
+    """
+
+    @wraps(function)
+    def call(*arguments: Any, **more: Any) -> pa.Table:
+        import pyarrow as pa
+
+        try:
+            return function(*arguments, **more)
+        except Ds2fastError as error:
+            return pa.table({"error": [type(error).__name__], "message": [str(error)]})
+
+    return call
+
+
+def raise_told(table: pa.Table) -> None:
+    """Raise the error that a table stands for, if it stands for one."""
+    if "error" in table.column_names:
+        told = table.to_pylist()[0]
+        raise getattr(errors, told["error"], Ds2fastError)(told["message"])
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Raise an error of ours that a worker met as itself, without Ray's wrapping."""
+    from ray.exceptions import RayError
+
+    try:
+        yield
+    except RayError as error:
+        found = _ours_in(error)
+        if found is None:
+            raise
+        raise found from error
+
+
+def _ours_in(error: BaseException | None) -> Ds2fastError | None:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        inner = getattr(error, "cause", None)
+        if isinstance(inner, Ds2fastError):
+            return inner
+        error = inner if isinstance(inner, BaseException) else error.__cause__
+    return None

@@ -1,0 +1,172 @@
+"""The plan of a run: what each stage takes, and what goes to disk so that it fits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ds2fast.advice.budget import as_duration
+from ds2fast.errors import InputError
+from ds2fast.memory.load import Load
+from ds2fast.memory.stages import LIBRARIES, Layout, StagePlan, graph_share, plan_stages
+from ds2fast.sizes import as_size
+
+LARGE_POOL = 200_000
+"""Rows from which the plan is told unasked."""
+
+_USABLE = 0.9  # of what the machine has left: other processes live, too
+_LAYOUTS = (Layout(), Layout(vectors_on_disk=True), Layout(True, True))
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """What a run is going to take.
+
+    Attributes
+    ----------
+    num_rows : int
+        N.
+    limit : int or None
+        Most bytes that the process may hold; None where nothing tells it.
+    is_asked : bool
+        Whether the user set the limit; else it is what the machine has left.
+    held : int
+        Bytes that the process held when this was planned.
+    layout : Layout
+        What goes to disk.
+    stages : tuple of StagePlan
+        In their order.
+    graph_memory : int or None
+        Bytes that the search for neighbours is to keep to; None leaves it free.
+    """
+
+    num_rows: int
+    limit: int | None
+    is_asked: bool
+    held: int
+    layout: Layout
+    stages: tuple[StagePlan, ...]
+    graph_memory: int | None
+
+    @property
+    def peak(self) -> int:
+        """Most bytes that the process holds."""
+        return max(stage.memory for stage in self.stages)
+
+    @property
+    def disk(self) -> int:
+        """Bytes of all files."""
+        return sum(stage.disk for stage in self.stages)
+
+    @property
+    def seconds(self) -> float:
+        """About how long the stages take."""
+        return sum(stage.seconds for stage in self.stages)
+
+    @property
+    def is_worth_telling(self) -> bool:
+        """Whether the user asked for it, or waits long, or something goes to disk."""
+        return self.is_asked or self.num_rows >= LARGE_POOL or self.layout != Layout()
+
+    def describe(self) -> str:
+        """The plan in words, a line a stage."""
+        lines = [f"plan for {self.num_rows} rows, {self._limit_words()}"]
+        for stage in self.stages:
+            disk = f", {as_size(stage.disk)} on disk" if stage.disk else ""
+            lines.append(
+                f"  {stage.name:<11} up to {as_size(stage.memory)} in memory{disk}, about "
+                f"{as_duration(stage.seconds)}"
+            )
+        if not self.is_asked and self.layout != Layout():
+            lines.append(f"  {self.layout.describe()} on disk: memory has no room for all of it")
+        return "\n".join(lines)
+
+    def record(self) -> dict[str, Any]:
+        """The plan as plain values, for the manifest: the same ones whenever it is made again.
+
+        Memory is counted beyond what was held before: that depends on what else the process does.
+        """
+        return {
+            "limit": self.limit if self.is_asked else None,
+            "vectors_on_disk": self.layout.vectors_on_disk,
+            "graph_on_disk": self.layout.graph_on_disk,
+            "stages": {
+                stage.name: {
+                    "memory": stage.memory - self.held,
+                    "disk": stage.disk,
+                    "seconds": round(stage.seconds, 1),
+                }
+                for stage in self.stages
+            },
+        }
+
+    def _limit_words(self) -> str:
+        if self.limit is None:
+            return "no limit of memory is known:"
+        of = "max_memory" if self.is_asked else "memory that is left:"
+        return f"{of} {as_size(self.limit)}:"
+
+
+def plan_run(
+    load: Load, *, max_memory: int | None, held: int | None, available: int | None
+) -> MemoryPlan:
+    """Plan a run: as much in memory as there is room for.
+
+    Parameters
+    ----------
+    load : Load
+        What it has to do.
+    max_memory : int, optional
+        Bytes that the process may hold, as the user has it.
+    held : int, optional
+        Bytes that it holds already; None where nothing tells it.
+    available : int, optional
+        Bytes that the machine has left; None where nothing tells it. Counts without `max_memory`.
+
+    Raises
+    ------
+    InputError
+        Where `max_memory` is too small for this run whatever goes to disk; the message says what
+        would do.
+
+    Examples
+    --------
+    >>> load = Load(num_rows=1_000_000, width=384, neighbours=20, levels=6)
+    >>> plan = plan_run(load, max_memory=4 << 30, held=200 << 20, available=None)
+    >>> plan.layout.graph_on_disk, plan.peak <= 4 << 30
+    (False, True)
+    """
+    now = LIBRARIES if held is None else held
+    is_asked = max_memory is not None
+    limit = max_memory
+    if max_memory is None and available is not None:
+        limit = now + int(_USABLE * available)
+    made = _first_that_fits(load, now, limit, is_asked=is_asked)
+    if is_asked and limit is not None and made.peak > limit:
+        worst = max(made.stages, key=lambda stage: stage.memory)
+        raise InputError(
+            f"max_memory: expected at least {_rounded_up(made.peak)} for {load.num_rows} rows (the "
+            f"stage '{worst.name}' holds most, with all on disk that can be), got {as_size(limit)}"
+        )
+    return made
+
+
+def _first_that_fits(load: Load, held: int, limit: int | None, *, is_asked: bool) -> MemoryPlan:
+    """The plan that puts least on disk; where none fits, the one that puts most."""
+    layouts = [one for one in _LAYOUTS if load.vector_bytes or not one.vectors_on_disk]
+    if not load.vector_bytes:
+        layouts.append(Layout(graph_on_disk=True))
+    for layout in layouts:
+        stages = plan_stages(load, held, layout)
+        share = None
+        if limit is not None and (is_asked or layout.graph_on_disk):
+            share = max(1, graph_share(load, limit, held, layout))
+        made = MemoryPlan(load.num_rows, limit, is_asked, held, layout, stages, share)
+        if limit is None or made.peak <= limit:
+            return made
+    return made
+
+
+def _rounded_up(num_bytes: int) -> str:
+    """An amount that does, as `max_memory` takes it."""
+    return f"{-(-num_bytes // (1 << 20))}MiB"
