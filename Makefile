@@ -16,7 +16,7 @@ CMAKE_FLAGS = -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)" \
               -DPython_EXECUTABLE="$(abspath $(BIN)/python)"
 
 .PHONY: help setup encoder demo test build-cpp test-cpp test-python lint format tidy bench roofline \
-        asan tsan serve trainers docs without-avx arm64 wheel lowest clean
+        asan tsan ray serve trainers docs without-avx arm64 wheel lowest clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | \
@@ -44,7 +44,7 @@ encoder: $(ENCODER)/model.safetensors  ## the real sentence encoder that demo an
 demo: setup encoder  ## the main job on a pool of our own: write, embed, select, judge
 	$(BIN)/python examples/demo.py --encoder $(ENCODER) --output $(DEMO)
 
-test: test-cpp test-python  ## all tests
+test: test-cpp test-python ray  ## all tests
 
 build-cpp: $(VENV)/.tools
 	PATH="$(abspath $(BIN)):$$PATH" cmake --preset dev
@@ -54,7 +54,11 @@ test-cpp: build-cpp
 	PATH="$(abspath $(BIN)):$$PATH" ctest --preset dev
 
 test-python: setup encoder
-	$(BIN)/python -m pytest $(IN_PARALLEL) --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not ray" --cov --cov-report=term:skip-covered \
+	  --cov-fail-under=90
+
+ray: setup  ## the stages on clusters of this machine's own, with nodes that are killed
+	$(BIN)/python -m pytest -m ray tests/test_ray.py
 
 lint: setup  ## ruff, mypy --strict, clang-format
 	$(BIN)/ruff check .

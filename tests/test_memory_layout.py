@@ -15,8 +15,10 @@ import pytest
 
 from ds2fast import _core
 from ds2fast.graph import KnnGraph
-from ds2fast.knn import as_embedding_rows, knn_graph, search_memory
+from ds2fast.graph_search import search_memory
+from ds2fast.knn import knn_graph
 from ds2fast.results import FloatArray
+from ds2fast.vector_rows import as_embedding_rows
 from graph_checks import assert_same_bytes, random_rows
 
 ROWS = random_rows(500, 37)

@@ -48,6 +48,13 @@ def encode_rows(
     threads: int,
     progress: Report | None = None,
 ) -> None: ...
+def reorder_rows(
+    codes: CodeArrays,
+    order: IdArray,
+    out: CodeArrays,
+    threads: int,
+    progress: Report | None = None,
+) -> None: ...
 def leader_tree(
     codes: CodeArrays,
     leaf_rows: int,

@@ -23,11 +23,11 @@ from ds2fast.io.names import files_named
 from ds2fast.io.origin import load_origin
 from ds2fast.io.read import read
 from ds2fast.io.vectors import load_vectors
-from ds2fast.knn import as_embedding_rows
 from ds2fast.pool import Pool
 from ds2fast.ratings import DEFAULT_SCORES, Scale, is_names, read_ratings
 from ds2fast.results import Curation, IntArray, RowArray, TransitionEstimate
 from ds2fast.settings import Settings
+from ds2fast.vector_rows import as_embedding_rows
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from ds2fast.engines import open_engine
 from ds2fast.evidence import doubts_of_pool, doubts_of_voters, warn_of
 from ds2fast.exclusion import DEFAULT_NGRAM, DEFAULT_SIMILARITY
 from ds2fast.graph import KnnGraph
+from ds2fast.graph_search import DEFAULT_RECALL, GraphMethod
 from ds2fast.intake import check_given_stages, read_intake
-from ds2fast.knn import DEFAULT_RECALL, GraphMethod
 from ds2fast.limits import GroupCaps, GroupShares, check_limits
 from ds2fast.outcome import Diagnosis, Selection
 from ds2fast.progress import Progress, Reporter

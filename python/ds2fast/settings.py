@@ -19,8 +19,8 @@ from ds2fast.embedding.encode import check_choices
 from ds2fast.embedding.engine import LongText, Precision
 from ds2fast.engines import check_engine
 from ds2fast.errors import InputError, InputTypeError
+from ds2fast.graph_search import DEFAULT_RECALL, GRAPH_METHODS, GraphMethod
 from ds2fast.io.scores import check_edges
-from ds2fast.knn import DEFAULT_RECALL, GRAPH_METHODS, GraphMethod
 from ds2fast.memory import as_memory
 from ds2fast.results import DoubleArray
 from ds2fast.threads import resolve_threads

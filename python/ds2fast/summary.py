@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ds2fast.encoder_record import describe_encoder
+from ds2fast.graph import KnnGraph
 from ds2fast.outcome import Diagnosis, Selection
 from ds2fast.results import DoubleArray, IntArray, TransitionEstimate, Verdict
 
@@ -20,7 +21,7 @@ def describe_selection(selection: Selection) -> str:
 
 def describe_findings(selection: Selection) -> str:
     """What the stages found and what decided the selection."""
-    parts = [_describe_start(selection.given_scores, selection.encoder)]
+    parts = [_describe_start(selection.given_scores, selection.encoder, selection.graph)]
     if selection.transition is not None:
         parts.append(describe_transition(selection.transition))
     parts += [
@@ -43,7 +44,7 @@ def describe_diagnosis_findings(diagnosis: Diagnosis) -> str:
     """T and what it rests on, without the pool."""
     return "\n\n".join(
         (
-            _describe_start(diagnosis.given_scores, diagnosis.encoder),
+            _describe_start(diagnosis.given_scores, diagnosis.encoder, diagnosis.graph),
             describe_transition(diagnosis.transition),
             _describe_verdict(diagnosis.verdict),
             describe_timings(diagnosis.timings),
@@ -124,11 +125,24 @@ def describe_timings(timings: Mapping[str, float]) -> str:
     return f"took {sum(timings.values()):.1f} s: {stages}"
 
 
-def _describe_start(scores: IntArray, encoder: Mapping[str, Any] | None) -> str:
+def _describe_start(scores: IntArray, encoder: Mapping[str, Any] | None, graph: KnnGraph) -> str:
     """What the stages had to start from."""
     rated = int((scores >= 0).sum())
-    counts = f"{rated} rated rows, {len(scores) - rated} unrated (never selected)"
-    return counts if encoder is None else f"{counts}\n{describe_encoder(encoder)}"
+    lines = [f"{rated} rated rows, {len(scores) - rated} unrated (never selected)"]
+    if encoder is not None:
+        lines.append(describe_encoder(encoder))
+    return "\n".join([*lines, *describe_graph(graph)])
+
+
+def describe_graph(graph: KnnGraph) -> list[str]:
+    """How much of the neighbours an approximate graph has; nothing is to be said of others."""
+    if graph.method != "approximate" or graph.recall_interval is None:
+        return []
+    low, high = graph.recall_interval
+    return [
+        f"approximate graph: {graph.recall:.1%} of the true neighbours ({low:.1%} to {high:.1%}), "
+        "by a sample of rows searched exactly"
+    ]
 
 
 def _describe_curation(selection: Selection) -> str:

@@ -14,9 +14,9 @@ from ds2fast.checks import check_graph
 from ds2fast.errors import InputError
 from ds2fast.graph import KnnGraph
 from ds2fast.groups import GroupRule
-from ds2fast.knn import as_embedding_rows
 from ds2fast.results import FloatArray, FrozenArrays, IntArray
 from ds2fast.threads import resolve_threads
+from ds2fast.vector_rows import as_embedding_rows
 
 _NONE = np.zeros(0, dtype=np.int64)
 

@@ -28,6 +28,7 @@ from ds2fast.embedding.engine import LongText, Precision
 from ds2fast.encoder_record import lasting_part, run_part
 from ds2fast.errors import InputFileError
 from ds2fast.evidence import WeakEvidenceWarning
+from ds2fast.graph_search import GraphMethod
 from ds2fast.io.names import EXTENSIONS
 from ds2fast.io.origin import Origin, load_origin, origin_place
 from ds2fast.io.output import check_output_dir
@@ -35,7 +36,6 @@ from ds2fast.io.ownership import MANIFEST, read_manifest
 from ds2fast.io.row_files import check_row_format
 from ds2fast.io.source import check_file
 from ds2fast.io.vectors import load_vectors
-from ds2fast.knn import GraphMethod, as_embedding_rows
 from ds2fast.limits import check_rules
 from ds2fast.manifest import transition_record
 from ds2fast.outcome import Diagnosis, Selection
@@ -46,6 +46,7 @@ from ds2fast.save import save_selection
 from ds2fast.settings import check_arguments
 from ds2fast.summary import describe_diagnosis_findings, describe_findings
 from ds2fast.trainers import check_trainer
+from ds2fast.vector_rows import as_embedding_rows
 from ds2fast_cli.interrupt import interruptible
 from ds2fast_cli.printing import print_json, print_warnings
 

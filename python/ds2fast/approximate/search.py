@@ -201,7 +201,7 @@ class _Search:
         elif is_new:
             runner.join(number, self._codes, self._tree(), lists, out, report)
         self.num_trees += kind is Kind.TREE
-        self._done.finish(f"round {number}", True)
+        self._done.finish(f"round {number}", True, *out)
         self._count.finish()
         return out
 
@@ -229,8 +229,7 @@ class _Search:
             self._rows, self._norms, self._searched, codes, self._threads, self._count.silent
         )
         tree = grow(codes, self._shape, self._seed, self._threads, self._count.silent)
-        for name, new in self._codes._asdict().items():
-            np.take(getattr(codes, name), tree.order, axis=0, out=new, mode="clip")
+        _core.reorder_rows(codes, tree.order, self._codes, self._threads, self._count.silent)
         np.take(self._searched, tree.order, out=self._order, mode="clip")
         return [int(bound) for bound in tree.bounds]
 
@@ -245,7 +244,7 @@ class _Search:
     def _tree(self) -> Tree:
         if self.num_trees == 0:
             return self._first_tree
-        seed = self._seed + self.num_trees
+        seed = (self._seed + self.num_trees) % 2**64
         return grow(self._codes, self._shape, seed, self._threads, self._count.silent)
 
     def _look(self, number: int) -> Recall:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,10 +31,7 @@ class LocalEngine(Closing):
 
     def graph(self, vectors: npt.ArrayLike, k: int = 10, **arguments: Any) -> KnnGraph:
         """The neighbours of every row, by `ds2fast.knn_graph`."""
-        known = inspect.signature(knn_graph).parameters
-        return knn_graph(
-            vectors, k, **{name: value for name, value in arguments.items() if name in known}
-        )
+        return knn_graph(vectors, k, **arguments)
 
     def close(self) -> None:
         """Nothing is open."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ds2fast.embedding.models import resolve_model
 from ds2fast.errors import OutputError
+from ds2fast.graph_search import is_exact
 from ds2fast.intake import Intake
-from ds2fast.knn import is_exact
 from ds2fast.memory.load import EncoderLoad, Load, count_tokens, encoder_load
 from ds2fast.memory.machine import lies_in_memory
 from ds2fast.memory.plan import MemoryPlan

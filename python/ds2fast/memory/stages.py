@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ds2fast.approximate import approximate_memory
 from ds2fast.blocks.layout import blocks_memory
-from ds2fast.knn import search_memory
+from ds2fast.graph_search import search_memory
 from ds2fast.memory.load import EncoderLoad, Load
 
 _MIB = 1 << 20

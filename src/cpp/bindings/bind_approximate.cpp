@@ -110,6 +110,14 @@ void fill_in_copies(const py::array& embeddings, const Array<double>& norms,
   });
 }
 
+/// Room for codes; the arrays are the caller's, so that they can lie on disk.
+knn::MutableCodeRows mutable_code_rows(CodeArrays& arrays) {
+  code_rows(arrays);
+  auto& [codes, sums, scales, offsets, slacks] = arrays;
+  return {mutable_matrix_view(codes), sums.mutable_data(), scales.mutable_data(),
+          offsets.mutable_data(), slacks.mutable_data()};
+}
+
 void encode_rows(const py::array& embeddings, const Array<double>& norms,
                  const Array<std::int32_t>& order, CodeArrays out, std::size_t threads,
                  const py::object& progress) {
@@ -121,14 +129,23 @@ void encode_rows(const py::array& embeddings, const Array<double>& norms,
   require(checked.num_rows() == static_cast<std::size_t>(order.size()) &&
               checked.depth() == knn::code_depth(rows.depth()),
           "room for the codes of each row");
-  auto& [codes, sums, scales, offsets, slacks] = out;
-  const knn::MutableCodeRows to{mutable_matrix_view(codes), sums.mutable_data(),
-                                scales.mutable_data(), offsets.mutable_data(),
-                                slacks.mutable_data()};
+  const knn::MutableCodeRows to = mutable_code_rows(out);
   const auto places = vector_view(order);
   run_kernel(progress, [&](Monitor& monitor) {
     knn::encode_rows(rows, row_norms, places, threads, monitor, to);
   });
+}
+
+void reorder_rows(const CodeArrays& codes, const Array<std::int32_t>& order, CodeArrays out,
+                  std::size_t threads, const py::object& progress) {
+  const knn::CodeRows rows = code_rows(codes);
+  const knn::MutableCodeRows to = mutable_code_rows(out);
+  require_places(order, rows.num_rows());
+  require(to.num_rows() == static_cast<std::size_t>(order.size()) && to.depth() == rows.depth(),
+          "room for the codes of each place");
+  const auto places = vector_view(order);
+  run_kernel(progress,
+             [&](Monitor& monitor) { knn::reorder_rows(rows, places, threads, monitor, to); });
 }
 
 py::tuple leader_tree(const CodeArrays& codes, std::size_t leaf_rows, std::size_t least_rows,
@@ -261,6 +278,10 @@ void register_approximate(py::module_& module) {
   module.def("encode_rows", &encode_rows, py::arg("embeddings"), py::arg("norms").noconvert(),
              py::arg("order").noconvert(), py::arg("out").noconvert(), py::arg("threads"),
              py::arg("progress") = py::none(), "Writes the codes of rows order[0], order[1], ...");
+  module.def("reorder_rows", &reorder_rows, py::arg("codes").noconvert(),
+             py::arg("order").noconvert(), py::arg("out").noconvert(), py::arg("threads"),
+             py::arg("progress") = py::none(),
+             "Writes the codes of places order[0], order[1], ...");
   module.def("leader_tree", &leader_tree, py::arg("codes").noconvert(), py::arg("leaf_rows"),
              py::arg("least_rows"), py::arg("fan_out"), py::arg("seed"), py::arg("threads"),
              py::arg("progress") = py::none(),

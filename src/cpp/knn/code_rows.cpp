@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/parallel_for.hpp"
 #include "core/round_up.hpp"
 #include "knn/row_quantiser.hpp"
 
@@ -49,6 +50,27 @@ void encode_rows(const RowSource& rows, VectorView<const double> norms,
     out.offsets[place] = static_cast<float>(errors.biases[place]);
     out.slacks[place] = round_up(errors.slacks[place]);
   }
+}
+
+void reorder_rows(const CodeRows& rows, VectorView<const std::int32_t> order,
+                  std::size_t num_threads, Monitor& monitor, const MutableCodeRows& out) {
+  constexpr std::size_t kChunk = 4096;
+  constexpr std::size_t kAhead = 8;
+  parallel_chunks(order.size, kChunk, num_threads, monitor,
+                  [&](std::size_t begin, std::size_t end, std::size_t) {
+                    for (std::size_t i = begin; i < end; ++i) {
+                      if (i + kAhead < end) {
+                        prefetch(rows.codes.row(static_cast<std::size_t>(order[i + kAhead])),
+                                 rows.depth());
+                      }
+                      const auto place = static_cast<std::size_t>(order[i]);
+                      std::memcpy(out.codes.row(i), rows.codes.row(place), rows.depth());
+                      out.sums[i] = rows.sums[place];
+                      out.scales[i] = rows.scales[place];
+                      out.offsets[i] = rows.offsets[place];
+                      out.slacks[i] = rows.slacks[place];
+                    }
+                  });
 }
 
 CodePanels::CodePanels(const CodeRows& rows, std::size_t most, const simd::KernelTable& kernels)

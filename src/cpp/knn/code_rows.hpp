@@ -43,6 +43,10 @@ void encode_rows(const RowSource& rows, VectorView<const double> norms,
                  VectorView<const std::int32_t> order, std::size_t num_threads, Monitor& monitor,
                  const MutableCodeRows& out);
 
+/// Writes the codes of places order[0], order[1], ... one behind the other.
+void reorder_rows(const CodeRows& rows, VectorView<const std::int32_t> order,
+                  std::size_t num_threads, Monitor& monitor, const MutableCodeRows& out);
+
 /// The similarity that decides, in float32 without fused operations: the same bits everywhere,
 /// whichever row comes first.
 inline float code_similarity(const CodeRows& rows, std::size_t x, std::size_t y,

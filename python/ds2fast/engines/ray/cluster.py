@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from ds2fast.engines.ray.nodes import check_nodes
 from ds2fast.errors import InputError
 
 _STORE = "object_store_memory"
+_PATIENCE = 10.0  # seconds until who listens at an address has answered
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}  # a cluster of ours tells nobody that it runs
 
 
@@ -114,9 +116,24 @@ class Cluster(Closing):
             ray.shutdown()
 
 
+def _knock(address: str) -> None:
+    """Refuse an address where nobody listens: Ray would try for most of a minute."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"address: expected a Ray cluster that can be joined, got {address!r}: {error}"
+        ) from error
+
+
 def _join(address: str | None) -> None:
     import ray
 
+    if address is not None:
+        _knock(address)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         options["include_dashboard"] = False

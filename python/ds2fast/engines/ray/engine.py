@@ -8,13 +8,13 @@ from typing import Any, Self
 import numpy.typing as npt
 
 from ds2fast.embedding.encode import embed_by
-from ds2fast.engines.local import LocalEngine
 from ds2fast.engines.ray.cluster import Cluster
 from ds2fast.engines.ray.exact import exact_graph
 from ds2fast.engines.ray.model import ray_opener
+from ds2fast.engines.ray.rounds import RayRunner
 from ds2fast.errors import InputError
 from ds2fast.graph import KnnGraph
-from ds2fast.progress import Progress, Reporter
+from ds2fast.graph_search import check_search
 from ds2fast.results import Embeddings
 
 
@@ -51,8 +51,8 @@ class RayEngine:
     def embed(self, texts: Sequence[str], **arguments: Any) -> Embeddings:
         """Vectors of texts; `arguments` are those of `ds2fast.embed`.
 
-        The driver keeps the vectors, chooses the precision and plans the batches; an actor on each
-        node's cores tokenises, or encodes. Every node needs the model: an id that it can resolve,
+        The driver keeps the vectors, chooses the precision and plans the batches; tasks on the
+        nodes tokenise and encode. Every node needs the model: an id that it can resolve,
         or the folder at the same place.
         """
         return embed_by(ray_opener(self._cluster), texts, **arguments)
@@ -61,21 +61,18 @@ class RayEngine:
         self,
         vectors: npt.ArrayLike,
         k: int = 10,
-        *,
-        method: str = "auto",
-        threads: int | None = None,
-        progress: Progress | Reporter = None,
         **arguments: Any,
     ) -> KnnGraph:
         """The neighbours of every row; the arguments are those of `ds2fast.knn_graph`.
 
-        An approximate graph is found by the driver.
+        Pairs of blocks, or the rounds of an approximate search, run on the nodes. The driver keeps
+        the lists: in memory, or for an approximate search on disk, where `max_memory` asks for it.
         """
-        if method == "approximate":
-            return LocalEngine().graph(
-                vectors, k, method=method, threads=threads, progress=progress, **arguments
-            )
-        return exact_graph(self._cluster, vectors, k, threads=threads, progress=progress)
+        search = check_search(vectors, k, **arguments)
+        found = None
+        if not search.is_exact:
+            found = search.approximate(RayRunner(self._cluster, search.threads))
+        return exact_graph(self._cluster, search) if found is None else found
 
     @property
     def _cluster(self) -> Cluster:

@@ -7,34 +7,25 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ds2fast import _core
-from ds2fast.arguments import as_count
 from ds2fast.blocks import Nearest, between, merge, within
 from ds2fast.engines.ray.block_plan import BlockPlan, plan_blocks
 from ds2fast.engines.ray.cluster import Cluster
 from ds2fast.engines.ray.failure import plain_errors
 from ds2fast.engines.ray.shelf import Shelf
-from ds2fast.errors import InputError
 from ds2fast.graph import KnnGraph
-from ds2fast.knn import _refuse_unusable_rows, as_embedding_rows
-from ds2fast.progress import Progress, Reporter
+from ds2fast.graph_search import GraphSearch
+from ds2fast.progress import Reporter
 from ds2fast.results import DoubleArray, RowArray
-from ds2fast.threads import resolve_threads
 
 _STAGE = "k-NN graph"
 
 
 def exact_graph(
     cluster: Cluster,
-    embeddings: npt.ArrayLike,
-    k: int,
-    *,
-    threads: int | None = None,
-    progress: Progress | Reporter = None,
+    search: GraphSearch,
 ) -> KnnGraph:
-    """The graph that `knn_graph` finds with method "exact", byte for byte.
+    """The graph of `search.exact()`, byte for byte.
 
     Notes
     -----
@@ -43,20 +34,16 @@ def exact_graph(
     each row of a block to answer with, and 16 more to begin with; F are there at most. The driver
     holds 16·N·k bytes beyond the vectors.
     """
-    width, num_threads = as_count(k, "k"), resolve_threads(threads)
-    rows = as_embedding_rows(embeddings)
-    if len(rows) <= width:
-        raise InputError(f"k: expected fewer than the number of rows ({len(rows)}), got {width}")
-    _refuse_unusable_rows(rows, _core.row_norms(rows, num_threads))
-    cpus = cluster.cpus_of_task(num_threads)
+    rows = search.rows
+    cpus = cluster.cpus_of_task(search.threads)
     plan = plan_blocks(
         len(rows),
         rows.shape[1] * rows.itemsize,
         slots=cluster.num_slots(cpus),
         store=cluster.store_here(),
     )
-    with Reporter.of(progress) as reporter, plain_errors():
-        found = _Search(rows, width, plan, cpus).run(reporter)
+    with search.reporter as reporter, plain_errors():
+        found = _Search(rows, search.k, plan, cpus).run(reporter)
     return KnnGraph(found.ids, found.similarities.astype(np.float32), method="exact", recall=1.0)
 
 
