@@ -364,7 +364,14 @@ def test_the_search_is_told_what_is_left_for_it_and_where_files_go(
     told: dict[str, Any] = {}
 
     def search(
-        vectors: Any, k: int, *, method: str, recall: float, max_memory: Any, cache_dir: Any
+        vectors: Any,
+        k: int,
+        *,
+        method: str,
+        recall: float,
+        max_memory: Any,
+        cache_dir: Any,
+        **_: Any,
     ) -> ds2fast.KnnGraph:
         told.update(method=method, recall=recall, max_memory=max_memory, cache_dir=cache_dir)
         return ds2fast.knn_graph(vectors, k, progress=False)

@@ -13,9 +13,11 @@ import numpy.typing as npt
 from ds2fast import _core
 from ds2fast.approximate import Found, approximate_graph, approximate_memory
 from ds2fast.approximate.runner import Runner
-from ds2fast.arguments import as_count, as_share, check_choice
-from ds2fast.blocks import exact_blocks
-from ds2fast.embedding.cache import CacheDir
+from ds2fast.arguments import as_count, as_share, check_choice, in_range
+from ds2fast.blocks import choose_block_rows, exact_blocks
+from ds2fast.blocks.mapped import is_mapped
+from ds2fast.checks import MAX_SEED
+from ds2fast.embedding.cache import CacheDir, resolve_cache_dir
 from ds2fast.errors import InputError
 from ds2fast.graph import KnnGraph
 from ds2fast.graph_work import open_graph_work
@@ -50,9 +52,10 @@ def check_search(
     """A search with the arguments of `knn_graph`, each checked."""
     width = as_count(k, "k")
     check_choice(method, "method", GRAPH_METHODS)
-    share, number = as_share(recall, "recall"), as_count(seed, "seed", minimum=0)
+    share, number = as_share(recall, "recall"), in_range(seed, "seed", 0, MAX_SEED)
     num_threads = resolve_threads(threads)
     limit = None if max_memory is None else as_memory(max_memory)
+    resolve_cache_dir(cache_dir)
     reporter = Reporter.of(progress)
     rows = as_embedding_rows(embeddings)
     if len(rows) <= width:
@@ -121,6 +124,9 @@ class GraphSearch:
         num_rows, depth = self.rows.shape
         needed = search_memory(num_rows, depth, self.k)
         on_disk = self._is_beyond(needed)
+        if on_disk and self.limit is not None:  # too small a limit leaves no folder behind
+            itemsize = self.rows.itemsize if is_mapped(self.rows) else 0
+            choose_block_rows(num_rows, depth, self.k, self.limit, itemsize=itemsize)
         with (
             self._work(on_disk, way="exact") as work,
             self._stage(" pair blocks", needed) as report,
@@ -142,8 +148,9 @@ class GraphSearch:
         on_disk = self._is_beyond(needed)
         least = approximate_memory(*shape, on_disk=True)
         if on_disk and self._is_beyond(least):
+            whole_mib = -(-least // 2**20) * 2**20  # rounded up: as much is enough
             raise InputError(
-                f"max_memory: expected at least {as_size(least)} for the numbers of the "
+                f"max_memory: expected at least {as_size(whole_mib)} for the numbers of the "
                 f"neighbours alone, got {as_size(self.limit or 0)}"
             )
         with (

@@ -228,7 +228,7 @@ class _Search:
         _core.encode_rows(
             self._rows, self._norms, self._searched, codes, self._threads, self._count.silent
         )
-        tree = grow(codes, self._shape, self._seed, self._threads, self._count.silent)
+        tree = grow(codes, self._shape, self._tree_seed(), self._threads, self._count.silent)
         _core.reorder_rows(codes, tree.order, self._codes, self._threads, self._count.silent)
         np.take(self._searched, tree.order, out=self._order, mode="clip")
         return [int(bound) for bound in tree.bounds]
@@ -244,8 +244,12 @@ class _Search:
     def _tree(self) -> Tree:
         if self.num_trees == 0:
             return self._first_tree
-        seed = (self._seed + self.num_trees) % 2**64
-        return grow(self._codes, self._shape, seed, self._threads, self._count.silent)
+        return grow(self._codes, self._shape, self._tree_seed(), self._threads, self._count.silent)
+
+    def _tree_seed(self) -> int:
+        """Of the next tree: no two trees of any two searches share one by their numbers."""
+        drawn = np.random.SeedSequence([self._seed, self.num_trees])
+        return int(drawn.generate_state(1, np.uint64)[0])
 
     def _look(self, number: int) -> Recall:
         """The recall after so many rounds; lists of rounds before are gone when it is resumed."""
