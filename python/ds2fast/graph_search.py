@@ -61,10 +61,10 @@ def check_search(
     if len(rows) <= width:
         raise InputError(f"k: expected fewer than the number of rows ({len(rows)}), got {width}")
     norms = row_norms(rows, num_threads)
+    wants_all = share == 1.0 or is_exact(method, *rows.shape)
     return GraphSearch(
-        rows, norms, width, is_exact(method, *rows.shape), share, number, num_threads, limit,
-        cache_dir, reporter,
-    )  # fmt: skip
+        rows, norms, width, wants_all, share, number, num_threads, limit, cache_dir, reporter
+    )
 
 
 def is_exact(method: str, num_rows: int, depth: int) -> bool:

@@ -46,7 +46,7 @@ def knn_graph(
         Neighbours per row, 1 ≤ k < N. A row is never its own neighbour; exact duplicates of it are.
     method : {"auto", "exact", "approximate"}
         "auto" is exact up to N²·d = 3.5·10¹³ (300 000 rows of 384 numbers). An approximate search
-        of so few rows, or for so high a recall, that an exact one is cheaper is exact.
+        of so few rows, or for so high a recall (1, say), that an exact one is cheaper is exact.
     recall : float
         Share of the sample's true neighbours that an approximate graph has to hold, in (0, 1].
     seed : int
