@@ -43,7 +43,7 @@ run() {
 loaded="$(run -c 'import ds2fast; print(ds2fast._core.__file__)')"
 [[ "$loaded" == "$tree"/* ]] || fail "expected _core of $tree, got $loaded"
 tests=()
-for stage in knn blocks approximate approximate_disk selection diversity graph transition curation invariance properties; do
+for stage in knn blocks approximate selection diversity graph transition curation invariance properties; do
   [ ! -f "tests/test_$stage.py" ] || tests+=("tests/test_$stage.py")
 done
 # Captured at the level of sys only: a report of ASan goes past it to the terminal.

@@ -38,6 +38,11 @@ class Nodes:
         """End a node at once, with all that it does and holds."""
         self._cluster.remove_node(self._nodes.pop(node))
 
+    def kill_all(self) -> None:
+        """End all but the driver's, which computes nothing."""
+        for node in list(self._nodes):
+            self.kill(node)
+
     @contextmanager
     def kill_at_work(self, folder: Path) -> Iterator[list[str]]:
         """Kill the node that begins held work first; the list that is given then names it."""

@@ -23,9 +23,10 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from tokenizers import Tokenizer
 
+from ds2fast.cache_dir import resolve_cache_dir
 from ds2fast.embedding import embed, encoder_info, resolve_encoder
 from ds2fast.embedding.batching import plan_batches, plan_runs
-from ds2fast.embedding.cache import GraphCache, resolve_cache_dir
+from ds2fast.embedding.cache import GraphCache
 from ds2fast.embedding.encode import check_model
 from ds2fast.embedding.export import export_encoder
 from ds2fast.embedding.optimise import optimised_key

@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import ds2fast
+from ds2fast.blocks import blocks_memory
 from ds2fast.embedding import embed
 from ds2fast.errors import InputError, InputTypeError, OutputError
 from ds2fast.io.origin import save_with_origin
@@ -204,6 +205,57 @@ def test_the_plan_names_each_stage_with_its_bytes_and_time() -> None:
     assert [line.split()[0] for line in lines] == stages
     assert all("in memory" in line and ", about " in line for line in lines)
     assert json.loads(json.dumps(plan.record()))["stages"]["graph"]["memory"] > 0
+
+
+def test_the_plan_of_a_driver_counts_what_it_holds_and_says_whose_bytes_they_are() -> None:
+    given = replace(MILLION, encoder=None, tokens=0)
+    plans = {
+        engine: plan_run(
+            replace(given, engine=engine), max_memory=None, held=100 * MIB, available=64 << 30
+        )
+        for engine in ("local", "ray")
+    }
+    notes = {engine: "the bytes of this process" in plans[engine].describe() for engine in plans}
+    assert notes == {"local": False, "ray": True}
+    local, driver = (
+        next(stage for stage in plan.stages if stage.name == "graph") for plan in plans.values()
+    )
+    rows, pairs = 1_000_000, 20_000_000
+    # Lists of 12 bytes a neighbour, and 4 more while they are rounded; norms; a block on its way.
+    assert driver.memory >= 100 * MIB + 16 * pairs + 8 * rows + 256 * MIB
+    assert driver.memory < local.memory - 384 * rows + 256 * MIB  # and no codes
+    on_disk = plan_stages(replace(given, engine="ray"), 100 * MIB, Layout(graph_on_disk=True))[1]
+    assert on_disk.name == "graph"
+    assert on_disk.disk == 12 * pairs
+    assert on_disk.memory == driver.memory - 8 * pairs
+
+
+def test_norms_and_result_are_part_of_what_a_search_on_disk_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class BegunError(Exception):
+        pass
+
+    def begin(*_: Any, block_rows: int, **__: Any) -> None:
+        blocks.append(block_rows)
+        raise BegunError
+
+    blocks: list[int] = []
+    monkeypatch.setattr("ds2fast.graph_search.exact_blocks", begin)
+    rows = np.random.default_rng(0).standard_normal((200_000, 2), dtype=np.float32)
+    norms, limit = 8 * 200_000, 40_000_000
+    search: dict[str, Any] = {"method": "exact", "cache_dir": tmp_path, "threads": 1}
+    with pytest.raises(BegunError):
+        ds2fast.knn_graph(rows, 5, max_memory=limit, progress=False, **search)
+    assert blocks_memory(200_000, 2, 5, blocks[0], itemsize=0) + norms <= limit
+    # One block less would be beyond it.
+    larger = -(-len(rows) // (-(-len(rows) // blocks[0]) - 1))
+    assert blocks_memory(200_000, 2, 5, larger, itemsize=0) + norms > limit
+    monkeypatch.setattr("ds2fast.graph_search.search_memory", lambda *_: 1 << 40)
+    result = 8 * 40 * 200_000 + norms
+    with pytest.raises(InputError, match=r"^max_memory: expected at least 63 MiB for a graph of"):
+        ds2fast.knn_graph(rows, 40, max_memory=result - 1, progress=False, **search)
+    assert len(blocks) == 1
 
 
 @pytest.fixture

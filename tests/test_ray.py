@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,18 +17,20 @@ import pytest
 
 import ds2fast
 import ray_held
-from ds2fast import _core
+from ds2fast import _core, graph_search, graph_work
 from ds2fast.approximate import approximate_graph
 from ds2fast.approximate import rounds as approximate_rounds
 from ds2fast.blocks import between
-from ds2fast.embedding import embed
-from ds2fast.engines import open_engine
-from ds2fast.engines.ray import exact, model, nodes, rounds
+from ds2fast.embedding import embed, static_model
+from ds2fast.engines import Engine, open_engine
+from ds2fast.engines.ray import cluster as joined_cluster
+from ds2fast.engines.ray import exact, model, nodes, rounds, stream
 from ds2fast.engines.ray.cluster import Cluster
 from ds2fast.engines.ray.workers import ModelSpec
 from ds2fast.errors import InputError
 from encoder_fixtures import WORDS, make_tiny_encoder
-from ray_held import begun, held
+from ray_held import begun, held, killing
+from static_fixtures import make_table, write_static
 
 if find_spec("ray") is None and not os.environ.get("CI"):
     pytest.skip("ray is not installed: pip install 'ds2fast[ray]'", allow_module_level=True)
@@ -162,6 +164,93 @@ def test_a_node_killed_in_a_round_costs_its_tasks_only(
     assert killed[0] in {node for node, _ in begun(tmp_path)}
 
 
+def test_what_lies_in_files_gives_the_same_graph_and_is_not_pickled(
+    cluster: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.grow_to(2)
+    put: list[Any] = []
+    put_there = ray.put
+
+    def put_and_tell(value: Any) -> Any:
+        put.append(value)
+        return put_there(value)
+
+    monkeypatch.setattr(ray, "put", put_and_tell)
+    vectors = np.random.default_rng(6).standard_normal((20_000, 8), dtype=np.float32)
+    np.save(tmp_path / "vectors.npy", vectors)
+    mapped = np.load(tmp_path / "vectors.npy", mmap_mode="r")
+    opened: list[Path] = []
+    open_work = graph_work.open_graph_work
+
+    def open_and_tell(*given: Any, **more: Any) -> Any:
+        work = open_work(*given, **more)
+        opened.append(work.path)
+        return work
+
+    monkeypatch.setattr(graph_search, "open_graph_work", open_and_tell)
+    settings: dict[str, Any] = {"recall": 0.9, "threads": 1, "progress": False}
+    with open_engine("ray", cluster.address) as engine:
+        # The graph has 0.9 MB, its lists 1.8; the other's numbers have 2.4 MB, with lists 7.
+        for method, limit in (("exact", "1MiB"), ("approximate", "4MiB")):
+            settings["method"] = method
+            found = engine.graph(mapped, 5, max_memory=limit, cache_dir=tmp_path, **settings)
+            assert same_graph(found, ds2fast.knn_graph(vectors, 5, **settings))
+    assert len(opened) == 1
+    assert sum(type(value) is np.ndarray for value in put) >= 2  # blocks
+    assert {"Codes", "Lists", "Tree"} <= {type(value).__name__ for value in put}
+    for value in put:
+        assert len(pickle.dumps(value, protocol=5, buffer_callback=lambda _: None)) < 4000
+
+
+@pytest.mark.usefixtures("_all_on_nodes")
+def test_a_static_model_has_its_texts_tokenised_in_one_stream(
+    cluster: Nodes, texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.grow_to(2)
+    streams: list[str] = []
+    through = stream.through_tasks
+
+    def through_and_tell(where: Any, function: Any, *given: Any) -> Any:
+        streams.append(function.__name__)
+        return through(where, function, *given)
+
+    monkeypatch.setattr(model, "through_tasks", through_and_tell)
+    monkeypatch.setattr(static_model, "_BATCH_TEXTS", 500)
+    settings: dict[str, Any] = {
+        "model": write_static(tmp_path / "static", {"embeddings": make_table(width=16)}),
+        "precision": "fp32", "cache_dir": False, "threads": 1, "progress": False,
+    }  # fmt: skip
+    with open_engine("ray", cluster.address) as engine:
+        spread = engine.embed(texts, **settings)
+    assert streams == ["tokenise"]
+    assert spread.vectors.tobytes() == embed(texts, **settings).vectors.tobytes()
+
+
+@pytest.mark.usefixtures("_all_on_nodes")
+@pytest.mark.parametrize("stage", ["tokenise", "between"])
+def test_a_task_that_kills_its_process_each_time_is_an_error(
+    stage: str, cluster: Nodes, encoder: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.grow_to(2)
+    for module in (exact, stream):
+        monkeypatch.setattr(module, "RETRIES", 1)
+    for module in (exact, model):
+        if hasattr(module, stage):
+            monkeypatch.setattr(module, stage, killing())
+
+    def run(engine: Engine) -> None:
+        if stage == "between":
+            engine.graph(np.eye(64, dtype=np.float32), 5, threads=1, progress=False)
+        else:
+            engine.embed(texts, model=encoder, cache_dir=False, threads=1, progress=False)
+
+    with (
+        open_engine("ray", cluster.address) as opened,
+        pytest.raises(InputError, match=r"^address: .* got a task whose process was killed"),
+    ):
+        run(opened)
+
+
 def check_lost_work(folder: Path, killed: str) -> None:
     """What the killed node had begun was begun again elsewhere, and nothing else was."""
     places: dict[str, list[str]] = {}
@@ -225,14 +314,6 @@ def test_nodes_without_this_ds2fast_are_refused(
     assert not ray.is_initialized()
 
 
-def test_an_address_where_nobody_listens_is_named() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # and does not listen
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(InputError, match=f"got '{address}'"), open_engine("ray", address):
-            pass
-
-
 def test_a_cluster_that_it_did_not_start_runs_on(cluster: Nodes) -> None:
     for _ in range(2):
         with open_engine("ray", cluster.address) as engine:
@@ -277,3 +358,20 @@ def test_a_cluster_of_its_own_ends_with_it(tmp_path: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert done.stdout.split("\n")[:3] == ["[1, 0, 1]", "1", "False"]
+
+
+def test_a_search_ends_where_no_node_is_left_that_computes(
+    cluster: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.grow_to(1)
+    monkeypatch.setattr(joined_cluster, "_TURN", 0.2)
+
+    def kill_all(name: str, done: int, total: int) -> None:
+        if name == "k-NN graph" and len(cluster):
+            cluster.kill_all()
+
+    with (
+        open_engine("ray", cluster.address) as engine,
+        pytest.raises(InputError, match=r"^address: expected a cluster with a core to compute on"),
+    ):
+        engine.graph(np.eye(64, dtype=np.float32), 5, threads=1, progress=kill_all)

@@ -171,6 +171,27 @@ def test_folders_of_dead_runs_go_and_those_of_live_ones_stay(tmp_path: Path) -> 
         assert not dead.is_finished("step")
 
 
+def test_what_is_no_work_folder_stays_as_it_is(tmp_path: Path) -> None:
+    """Work may lie where all programs put their temporary files."""
+    digits = "0123456789abcdef0123456789abcdef"
+    for name in ("other", digits, digits[::-1], "f" * 32):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "journal").write_text("a log")
+    (tmp_path / digits[::-1] / "key.json").write_text("{}")  # another key than it is named after
+    (tmp_path / ("f" * 32) / "journal").unlink()
+    (tmp_path / "database" / "journal").mkdir(parents=True)
+    (tmp_path / "database" / "journal" / "log").write_text("of a database")
+    (tmp_path / "elsewhere").mkdir()
+    with WorkFolder(tmp_path / "elsewhere", KEY) as work:
+        (tmp_path / work.path.name).symlink_to(work.path)
+    before = sorted(tmp_path.rglob("*"))
+    old = time.time() - 40 * 86_400
+    for path in before:
+        os.utime(path, (old, old))
+    assert remove_abandoned(tmp_path) == 0
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_leftovers_of_killed_processes_go(tmp_path: Path) -> None:
     with WorkFolder(tmp_path, KEY) as work:
         half = work.path / ".rows.npy.0123456789ab.tmp"

@@ -12,8 +12,8 @@ from ds2fast.advice.cores import thread_counts
 from ds2fast.advice.models import cache_size, cached_models, examine_model
 from ds2fast.advice.speed import STATIC, Speed, distilling_tokens, measure_speeds
 from ds2fast.build import build_info
+from ds2fast.cache_dir import CacheDir, resolve_cache_dir
 from ds2fast.embedding import DEFAULT_MODEL
-from ds2fast.embedding.cache import CacheDir, resolve_cache_dir
 
 SECONDS_EACH = 2.0
 """How long each way of running is measured."""

@@ -14,10 +14,11 @@ from ds2fast import _core
 from ds2fast.approximate import Found, approximate_graph, approximate_memory
 from ds2fast.approximate.runner import Runner
 from ds2fast.arguments import as_count, as_share, check_choice, in_range
-from ds2fast.blocks import choose_block_rows, exact_blocks
+from ds2fast.blocks import blocks_memory, choose_block_rows, exact_blocks
+from ds2fast.blocks.layout import LEAST_BLOCK
 from ds2fast.blocks.mapped import is_mapped
+from ds2fast.cache_dir import CacheDir, resolve_cache_dir
 from ds2fast.checks import MAX_SEED
-from ds2fast.embedding.cache import CacheDir, resolve_cache_dir
 from ds2fast.errors import InputError
 from ds2fast.graph import KnnGraph
 from ds2fast.graph_work import open_graph_work
@@ -35,6 +36,9 @@ DEFAULT_RECALL = 0.98
 
 EXACT_UP_TO = 3.5e13
 """N²·d up to which "auto" is exact: 300 000 rows of 384 numbers, half a minute of two cores."""
+
+_PAIR_BYTES = 8  # of a neighbour in the result: an int32 and a float32
+_NORM_BYTES = 8
 
 
 def check_search(
@@ -124,9 +128,8 @@ class GraphSearch:
         num_rows, depth = self.rows.shape
         needed = search_memory(num_rows, depth, self.k)
         on_disk = self._is_beyond(needed)
-        if on_disk and self.limit is not None:  # too small a limit leaves no folder behind
-            itemsize = self.rows.itemsize if is_mapped(self.rows) else 0
-            choose_block_rows(num_rows, depth, self.k, self.limit, itemsize=itemsize)
+        # Before there is a folder: too small a limit leaves none behind.
+        block_rows = self._block_rows(self.limit) if on_disk and self.limit is not None else None
         with (
             self._work(on_disk, way="exact") as work,
             self._stage(" pair blocks", needed) as report,
@@ -136,7 +139,7 @@ class GraphSearch:
             else:
                 mapped = exact_blocks(
                     self.rows, self.norms, self.k, threads=self.threads, report=report,
-                    work=work, max_memory=self.limit,
+                    work=work, block_rows=block_rows,
                 )  # fmt: skip
                 found = np.array(mapped[0]), np.array(mapped[1])
         return KnnGraph(*found, method="exact", recall=1.0)
@@ -147,12 +150,7 @@ class GraphSearch:
         needed = approximate_memory(*shape)
         on_disk = self._is_beyond(needed)
         least = approximate_memory(*shape, on_disk=True)
-        if on_disk and self._is_beyond(least):
-            whole_mib = -(-least // 2**20) * 2**20  # rounded up: as much is enough
-            raise InputError(
-                f"max_memory: expected at least {as_size(whole_mib)} for the numbers of the "
-                f"neighbours alone, got {as_size(self.limit or 0)}"
-            )
+        self.refuse_below(least)
         with (
             self._work(on_disk, way="approximate", seed=self.seed) as work,
             self._stage(" rows", least if on_disk else needed) as report,
@@ -162,6 +160,36 @@ class GraphSearch:
                 threads=self.threads, report=report, work=work, runner=runner,
             )  # fmt: skip
         return None if found is None else graph_of(found)
+
+    def result_memory(self) -> int:
+        """Bytes of an exact graph and the norms: where all else lies on disk, they do not."""
+        num_rows = len(self.rows)
+        return num_rows * (_PAIR_BYTES * self.k + _NORM_BYTES)
+
+    def refuse_below(self, least: int) -> None:
+        """Refuse a limit that is too small even where all lies on disk that can.
+
+        Raises
+        ------
+        InputError
+            The message says what is enough.
+        """
+        if self.limit is None or least <= self.limit:
+            return
+        whole_mib = -(-least // 2**20) * 2**20  # rounded up: as much is enough
+        raise InputError(
+            f"max_memory: expected at least {as_size(whole_mib)} for a graph of {len(self.rows)} "
+            f"rows with {self.k} neighbours each, got {as_size(self.limit)}"
+        )
+
+    def _block_rows(self, limit: int) -> int:
+        """Rows of the largest blocks for which the limit has room beside the norms."""
+        num_rows, depth = self.rows.shape
+        itemsize = self.rows.itemsize if is_mapped(self.rows) else 0
+        least = blocks_memory(num_rows, depth, self.k, LEAST_BLOCK, itemsize=itemsize)
+        self.refuse_below(max(least + self.norms.nbytes, self.result_memory()))
+        left = limit - self.norms.nbytes
+        return choose_block_rows(num_rows, depth, self.k, left, itemsize=itemsize)
 
     def _is_beyond(self, needed: int) -> bool:
         return self.limit is not None and needed > self.limit

@@ -7,7 +7,7 @@ from typing import Any
 
 from ds2fast import _core
 from ds2fast.blocks.mapped import release
-from ds2fast.embedding.cache import CacheDir
+from ds2fast.cache_dir import CacheDir
 from ds2fast.results import RowArray
 from ds2fast.scratch_place import scratch_folder
 from ds2fast.work import WorkFolder, remove_abandoned

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy.typing as npt
 
-from ds2fast.embedding.cache import CacheDir
+from ds2fast.cache_dir import CacheDir
 from ds2fast.graph import KnnGraph
 from ds2fast.graph_search import DEFAULT_RECALL, GraphMethod, check_search
 from ds2fast.progress import Progress, Reporter

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from ds2fast.cache_dir import CacheDir
 from ds2fast.clock import Clock
 from ds2fast.diversity import long_tail_scores
 from ds2fast.embedding import DEFAULT_MODEL, PrecisionGate
-from ds2fast.embedding.cache import CacheDir
 from ds2fast.embedding.engine import LongText, Precision
 from ds2fast.engines import open_engine
 from ds2fast.evidence import doubts_of_pool, doubts_of_voters, warn_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from ds2fast.embedding.cache import CacheDir, resolve_cache_dir
+from ds2fast.cache_dir import CacheDir, resolve_cache_dir
 
 
 def scratch_folder(cache_dir: CacheDir) -> Path:

@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from ds2fast import _core
 from ds2fast.arguments import as_count, as_number, as_share, check_choice
+from ds2fast.cache_dir import CacheDir, resolve_cache_dir
 from ds2fast.checks import MAX_LEVELS, MAX_SEED, check_resamples
 from ds2fast.curation import DEFAULT_METHOD, METHODS, check_confidence
 from ds2fast.embedding import DEFAULT_MODEL, PrecisionGate
-from ds2fast.embedding.cache import CacheDir, resolve_cache_dir
 from ds2fast.embedding.encode import check_choices
 from ds2fast.embedding.engine import LongText, Precision
 from ds2fast.engines import check_engine

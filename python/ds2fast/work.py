@@ -44,6 +44,7 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 
 _FORMAT = 1  # raised whenever what is in a folder is laid out in another way
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_DIGEST = re.compile(r"[0-9a-f]{32}")
 
 
 class WorkFolder(Closing):
@@ -87,7 +88,7 @@ class WorkFolder(Closing):
 
     def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
         text = _key_text(key)
-        self.path = Path(folder) / blake2b(text.encode(), digest_size=16).hexdigest()
+        self.path = Path(folder) / _digest(text.encode())
         self._lock = WriterLock(self.path / "lock", "working")
         with _refused_as(f"cannot work in {self.path}"):
             self._enter()
@@ -216,10 +217,12 @@ class WorkFolder(Closing):
 def remove_abandoned(folder: Path, *, days: float = 30.0) -> int:
     """Remove work folders that no run has touched for so many days: the disk space of dead runs.
 
+    Nothing but a work folder is touched: one that is named after the digest of its key.json.
+
     Parameters
     ----------
     folder : Path
-        Where work folders are kept; it need not be there.
+        Where work folders are kept, among whatever else; it need not be there.
     days : float
         Since the last step was finished. A folder that a run works in stays, whatever its age.
 
@@ -240,13 +243,13 @@ def remove_abandoned(folder: Path, *, days: float = 30.0) -> int:
     0
     """
     removed = 0
-    for journal in sorted(Path(folder).glob("*/journal")):
-        lock = WriterLock(journal.with_name("lock"))
-        if not _is_older(journal, days) or lock.acquire() is not None:
+    for path in sorted(Path(folder).glob("*")):
+        journal, lock = path / "journal", WriterLock(path / "lock")
+        if not _is_work_folder(path) or not _is_older(journal, days) or lock.acquire() is not None:
             continue
         try:
             if lock.has_name():
-                _remove_folder(journal.parent)
+                _remove_folder(path)
                 removed += 1
         finally:
             lock.release()
@@ -340,6 +343,10 @@ def _key_text(key: Mapping[str, Any]) -> str:
         raise InputTypeError(f"key: expected what JSON can hold, got another: {error}") from error
 
 
+def _digest(key_text: bytes) -> str:
+    return blake2b(key_text, digest_size=16).hexdigest()
+
+
 def _make_array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """A file of zeros that has all its room; it takes its name when that is on disk."""
     temporary = temporary_beside(path)
@@ -364,6 +371,17 @@ def _remove_folder(path: Path) -> None:
         gone = temporary_beside(path)
         path.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)  # the next run there clears it, too
+
+
+def _is_work_folder(path: Path) -> bool:
+    """Whether a folder is one of ours: where they are kept there may be any other program's."""
+    if not _DIGEST.fullmatch(path.name) or path.is_symlink():
+        return False
+    try:
+        is_ours = _digest((path / "key.json").read_bytes()) == path.name
+        return is_ours and (path / "journal").is_file()
+    except OSError:  # not there, or not for us to read
+        return False
 
 
 def _is_older(journal: Path, days: float) -> bool:

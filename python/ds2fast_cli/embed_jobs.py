@@ -10,8 +10,8 @@ from typing import Any, Literal
 import click
 
 import ds2fast
+from ds2fast.cache_dir import resolve_cache_dir
 from ds2fast.embedding import encoder_info, resolve_encoder
-from ds2fast.embedding.cache import resolve_cache_dir
 from ds2fast.embedding.distinct import distinct_texts
 from ds2fast.embedding.encode import check_model
 from ds2fast.embedding.engine import Backend, LongText, Precision

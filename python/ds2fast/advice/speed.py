@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ds2fast.embedding.cache import CacheDir
+from ds2fast.cache_dir import CacheDir
 from ds2fast.embedding.checkpoint import EncoderFiles
 from ds2fast.embedding.distill import DEFAULT_DIMS
 from ds2fast.embedding.encode import open_model

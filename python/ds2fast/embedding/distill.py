@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2fast.arguments import as_count, as_numbers, as_type
-from ds2fast.embedding.cache import CacheDir, GraphCache
+from ds2fast.cache_dir import CacheDir
+from ds2fast.embedding.cache import GraphCache
 from ds2fast.embedding.checkpoint import EncoderFiles
 from ds2fast.embedding.distinct import check_texts
 from ds2fast.embedding.encode import embed

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ds2fast.arguments import check_choice
-from ds2fast.embedding.cache import CacheDir, GraphCache, resolve_cache_dir
+from ds2fast.cache_dir import CacheDir, resolve_cache_dir
+from ds2fast.embedding.cache import GraphCache
 from ds2fast.embedding.checkpoint import EncoderFiles
 from ds2fast.embedding.distinct import check_texts, distinct_texts
 from ds2fast.embedding.engine import Backend, LongText, Model, Precision

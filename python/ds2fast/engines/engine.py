@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol, Self
 
 import numpy.typing as npt
 
-from ds2fast.embedding.cache import CacheDir
+from ds2fast.cache_dir import CacheDir
 from ds2fast.graph import KnnGraph
 from ds2fast.progress import Progress, Reporter
 from ds2fast.results import Embeddings

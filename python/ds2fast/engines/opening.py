@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from importlib.util import find_spec
 
 from ds2fast.arguments import check_choice
 from ds2fast.engines.engine import ENGINES, Engine
 from ds2fast.engines.local import LocalEngine
 from ds2fast.errors import InputError, InputTypeError, MissingExtraError
+
+_PATIENCE = 10.0  # seconds until who listens at an address has answered
 
 
 def open_engine(engine: str = "local", address: str | None = None) -> Engine:
@@ -50,6 +53,8 @@ def open_engine(engine: str = "local", address: str | None = None) -> Engine:
 def check_engine(engine: str, address: str | None) -> None:
     """Refuse what `open_engine` cannot open, before anything is read.
 
+    An address where nobody listens is found out here; whether it is a cluster, when it is joined.
+
     Raises
     ------
     InputError, InputTypeError, MissingExtraError
@@ -64,6 +69,7 @@ def check_engine(engine: str, address: str | None) -> None:
         raise InputError(f"address: expected 'auto', host:port or ray://host:port, got {address!r}")
     if engine == "ray":
         check_extra()
+        knock(address)
 
 
 def check_extra() -> None:
@@ -76,3 +82,22 @@ def check_extra() -> None:
     """
     if find_spec("ray") is None:
         raise MissingExtraError("engine 'ray' needs the package ray: pip install 'ds2fast[ray]'")
+
+
+def knock(address: str | None) -> None:
+    """Refuse an address where nobody listens: Ray would try for most of a minute.
+
+    Raises
+    ------
+    InputError
+        Nobody does.
+    """
+    host, _, port = (address or "").strip().removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"address: expected a Ray cluster that can be joined, got {address!r}: {error}"
+        ) from error

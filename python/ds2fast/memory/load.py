@@ -67,6 +67,8 @@ class Load:
         Threads of all stages.
     selects : bool
         Whether rows are chosen and saved after the estimate.
+    engine : {"local", "ray"}
+        Where the long stages run; with "ray" this process is the driver, and keeps the results.
     """
 
     num_rows: int
@@ -80,6 +82,7 @@ class Load:
     is_exact: bool = True
     threads: int = 1
     selects: bool = True
+    engine: str = "local"
 
     @property
     def vector_bytes(self) -> int:

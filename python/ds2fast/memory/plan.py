@@ -38,6 +38,8 @@ class MemoryPlan:
         In their order.
     graph_memory : int or None
         Bytes that the search for neighbours is to keep to; None leaves it free.
+    engine : {"local", "ray"}
+        Where the long stages run; bytes and times are those of this process and its machine.
     """
 
     num_rows: int
@@ -47,6 +49,7 @@ class MemoryPlan:
     layout: Layout
     stages: tuple[StagePlan, ...]
     graph_memory: int | None
+    engine: str = "local"
 
     @property
     def peak(self) -> int:
@@ -76,6 +79,11 @@ class MemoryPlan:
             lines.append(
                 f"  {stage.name:<11} up to {as_size(stage.memory)} in memory{disk}, about "
                 f"{as_duration(stage.seconds)}"
+            )
+        if self.engine != "local":
+            lines.append(
+                f"  engine '{self.engine}': these are the bytes of this process, the driver; what "
+                "the nodes hold is not counted, and times are those of this machine alone"
             )
         if not self.is_asked and self.layout != Layout():
             lines.append(f"  {self.layout.describe()} on disk: memory has no room for all of it")
@@ -161,7 +169,7 @@ def _first_that_fits(load: Load, held: int, limit: int | None, *, is_asked: bool
         share = None
         if limit is not None and (is_asked or layout.graph_on_disk):
             share = max(1, graph_share(load, limit, held, layout))
-        made = MemoryPlan(load.num_rows, limit, is_asked, held, layout, stages, share)
+        made = MemoryPlan(load.num_rows, limit, is_asked, held, layout, stages, share, load.engine)
         if limit is None or made.peak <= limit:
             return made
     return made

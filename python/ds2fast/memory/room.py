@@ -38,6 +38,7 @@ def load_of(intake: Intake, settings: Settings, neighbours: int, *, selects: boo
         is_exact=is_exact(settings.graph_method, len(given), width),
         threads=settings.threads,
         selects=selects,
+        engine=settings.engine,
     )
 
 

@@ -27,6 +27,10 @@ _MAPPED = 8 * 10_000 + 4 * 16_384  # bytes a number of a vector, while rows get 
 _LEAST_BLOCK = 16_384  # rows of the smallest blocks that a search on disk is planned with
 _LISTS = 28  # bytes a row and neighbour of its files: two sets of lists, and the result
 _NORMS = 16  # bytes a row that it holds
+_RESULT = 8  # bytes a row and neighbour of a graph
+_DRIVER = 16  # and of the lists that a driver keeps, while the graph is made of them
+_DRIVER_FILES = 12  # and of those lists in files
+_SENT = 256 * _MIB  # of rows that are on their way to nodes
 
 _READ_SECONDS = 14e-6  # a row
 _STATIC_SECONDS = 0.8e-6  # a token and thread
@@ -129,11 +133,23 @@ def _graph_bytes(load: Load, layout: Layout) -> tuple[int, int]:
             return needed, 0
         held = approximate_memory(*shape, on_disk=True)
         return held, needed - held + load.num_rows * load.width
+    if load.engine == "ray":
+        return _driver_bytes(load, layout)
     needed = search_memory(load.num_rows, load.width, load.neighbours)
     if not layout.graph_on_disk:
         return needed, 0
+    pairs = load.neighbours * load.num_rows
     blocks = blocks_memory(load.num_rows, load.width, load.neighbours, _LEAST_BLOCK)
-    return blocks + _NORMS * load.num_rows, _LISTS * load.neighbours * load.num_rows
+    return max(blocks, _RESULT * pairs) + _NORMS * load.num_rows, _LISTS * pairs
+
+
+def _driver_bytes(load: Load, layout: Layout) -> tuple[int, int]:
+    """What the driver holds while nodes search: no codes, and one block, as it is sent."""
+    pairs = load.neighbours * load.num_rows
+    beside = _NORMS * load.num_rows + min(_SENT, 4 * load.num_rows * load.width)
+    if not layout.graph_on_disk:
+        return _DRIVER * pairs + beside, 0
+    return _RESULT * pairs + beside, _DRIVER_FILES * pairs
 
 
 def _embedding_seconds(load: Load) -> float:

@@ -11,6 +11,8 @@ import numpy as np
 from ds2fast.results import IntArray
 
 _MOST_BYTES = 256 << 20  # of a block: with another one it is seconds of work
+_ANSWER_BYTES = 24  # of a neighbour, for the rows of both blocks
+_FLOOR_BYTES = 16  # of a row, likewise
 _IN_FLIGHT = 2  # tasks for each that runs: one waits for it with its blocks already there
 _TASKS_A_SLOT = 4  # at least, in all: so that none waits long for the last one
 
@@ -54,21 +56,24 @@ class BlockPlan:
                         yield a, b
 
 
-def plan_blocks(num_rows: int, row_bytes: int, *, slots: int, store: int) -> BlockPlan:
+def plan_blocks(num_rows: int, row_bytes: int, k: int, *, slots: int, store: int) -> BlockPlan:
     """The plan for a cluster that runs `slots` tasks at a time.
 
     Of the object store of `store` bytes the blocks fill half at most: a block is not larger than
-    store / (2·C).
+    store / (2·C). What F tasks answer, and begin with, fills a quarter at most: 24·k + 16 bytes
+    for each row of a block.
 
     Examples
     --------
-    >>> plan = plan_blocks(1_000_000, 1536, slots=16, store=4 << 30)
+    >>> plan = plan_blocks(1_000_000, 1536, 10, slots=16, store=4 << 30)
     >>> plan.num_blocks, plan.in_flight, plan.kept
     (18, 32, 24)
     """
     in_flight = _IN_FLIGHT * slots
     kept = 4 * math.ceil(math.sqrt(in_flight))
-    most = max(1, min(_MOST_BYTES, store // (2 * kept)) // row_bytes)
+    of_blocks = min(_MOST_BYTES, store // (2 * kept)) // row_bytes
+    of_answers = store // (4 * in_flight * (_ANSWER_BYTES * k + _FLOOR_BYTES))
+    most = max(1, min(of_blocks, of_answers))
     busy = math.ceil(math.sqrt(2 * _TASKS_A_SLOT * slots))  # B·(B + 1)/2 ≥ tasks
     count = min(num_rows, max(busy, -(-num_rows // most)))
     return BlockPlan(np.arange(count + 1) * num_rows // count, in_flight, kept)

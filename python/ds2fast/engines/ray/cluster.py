@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from ds2fast.engines.ray.nodes import check_nodes
 from ds2fast.errors import InputError
 
 _STORE = "object_store_memory"
-_PATIENCE = 10.0  # seconds until who listens at an address has answered
+_TURN = 5.0  # seconds after which is looked whether there are nodes yet that compute
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}  # a cluster of ours tells nobody that it runs
 
 
@@ -93,20 +92,31 @@ class Cluster(Closing):
         """Tasks of so many cores that run at a time."""
         return sum(node.cpus // cpus for node in self.nodes())
 
-    def store_here(self) -> int:
-        """Bytes of the object store that what this process puts there has.
+    def least_store(self) -> int:
+        """Bytes of the smallest object store of a node, one that computes nothing included.
 
-        It is that of this machine's node; through a Ray client, of the smallest.
+        What this process puts there lies in its own node's, and each node has what its tasks need.
         """
         import ray
 
-        stores = {
-            record["NodeID"]: int(record["Resources"].get(_STORE, 0))
-            for record in ray.nodes()
-            if record["Alive"]
-        }
-        own = stores.get(ray.get_runtime_context().get_node_id())
-        return own or min(filter(None, stores.values()))
+        nodes = [_node_of(record) for record in ray.nodes() if record["Alive"]]
+        return min(node.store for node in nodes if node.store)
+
+    def first_of(self, tasks: Collection[Any]) -> Any:
+        """The task that is done first, of some that were sent.
+
+        Raises
+        ------
+        InputError
+            No node is left that could ever do one.
+        """
+        import ray
+
+        while True:
+            ready, _ = ray.wait(list(tasks), num_returns=1, timeout=_TURN)
+            if ready:
+                return ready[0]
+            self.nodes()
 
     def close(self) -> None:
         """Leave the cluster; one that was started here ends."""
@@ -116,24 +126,9 @@ class Cluster(Closing):
             ray.shutdown()
 
 
-def _knock(address: str) -> None:
-    """Refuse an address where nobody listens: Ray would try for most of a minute."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
-    except (OSError, OverflowError) as error:
-        raise InputError(
-            f"address: expected a Ray cluster that can be joined, got {address!r}: {error}"
-        ) from error
-
-
 def _join(address: str | None) -> None:
     import ray
 
-    if address is not None:
-        _knock(address)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         options["include_dashboard"] = False

@@ -8,10 +8,14 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from ds2fast import errors
-from ds2fast.errors import Ds2fastError
+from ds2fast.errors import Ds2fastError, InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+RETRIES = 100
+"""A task that is lost with its node, or its process, runs again: more often than nodes are lost,
+and not for ever, for a task may itself be what kills its process."""
 
 
 def telling(function: Callable[..., pa.Table]) -> Callable[..., pa.Table]:
@@ -41,11 +45,22 @@ def raise_told(table: pa.Table) -> None:
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Raise an error of ours that a worker met as itself, without Ray's wrapping."""
-    from ray.exceptions import RayError
+    """Raise an error of ours that a worker met as itself, without Ray's wrapping.
+
+    Raises
+    ------
+    InputError
+        Also where a task was lost again and again.
+    """
+    from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, WorkerCrashedError
 
     try:
         yield
+    except (WorkerCrashedError, NodeDiedError, OutOfMemoryError) as error:
+        raise InputError(
+            "address: expected nodes that end what they begin, got a task whose process was killed "
+            f"each time that it ran (too little memory there, as a rule): {error}"
+        ) from error
     except RayError as error:
         found = _ours_in(error)
         if found is None:

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ds2fast.embedding.cache import CacheDir
+from ds2fast.cache_dir import CacheDir
 from ds2fast.embedding.checkpoint import EncoderFiles
 from ds2fast.embedding.encode import open_model
 from ds2fast.embedding.engine import Backend, Engine, LongText, Model, Precision, TextTokeniser
@@ -77,7 +77,8 @@ class RayModel:
         """An engine with the driver's batches; a table of vectors is read by the driver itself."""
         with self.local.open(precision, backend) as engine:
             if backend == "static":
-                yield engine
+                # All texts in one stream: one for each batch would begin and end each time.
+                yield replace(engine, texts_a_batch=None)
                 return
 
             def encode_many(

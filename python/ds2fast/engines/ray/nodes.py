@@ -27,8 +27,8 @@ def check_nodes(nodes: Sequence[tuple[str, str]]) -> dict[str, str]:
     """
     import ds2fast
 
-    replies = dict(zip((host for _, host in nodes), _ask(nodes), strict=True))
-    for host, reply in replies.items():
+    replies = _ask(nodes)
+    for (_, host), reply in zip(nodes, replies, strict=True):  # a host may have several nodes
         if reply["error"]:
             raise InputError(
                 f"address: expected nodes with ds2fast {ds2fast.__version__}, got {host} where it "
@@ -40,7 +40,7 @@ def check_nodes(nodes: Sequence[tuple[str, str]]) -> dict[str, str]:
                 f"{reply['version']} on {host}"
             )
     level = _core.simd_level()
-    is_alike = all(reply["level"] == level for reply in replies.values())
+    is_alike = all(reply["level"] == level for reply in replies)
     return {} if is_alike else {LEVEL_VARIABLE: level}
 
 

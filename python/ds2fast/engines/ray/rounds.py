@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from ds2fast import _core
 from ds2fast.approximate.arrays import Codes, Lists
 from ds2fast.approximate.rounds import Shape, Tree, descend, join
 from ds2fast.engines.ray.cluster import Cluster
-from ds2fast.engines.ray.failure import plain_errors
+from ds2fast.engines.ray.failure import RETRIES, plain_errors
+from ds2fast.errors import InputError
+from ds2fast.sizes import as_size
 
 _IN_FLIGHT = 2  # tasks for each that runs
+_PLACE_BYTES = 4  # of a row, in a tree
 _TASKS_A_SLOT = 4  # in a round: so that none waits long for the last one
 
 Block = tuple[int, int]
@@ -31,9 +36,15 @@ class RayRunner:
         Where they run.
     threads : int
         Threads of a task.
+
+    Raises
+    ------
+    InputError
+        Before the first round, where a node's object store is too small for that.
     """
 
     def __init__(self, cluster: Cluster, threads: int) -> None:
+        self._cluster = cluster
         self._cpus = cluster.cpus_of_task(threads)
         self._slots = cluster.num_slots(self._cpus)
         self._codes: tuple[Codes, Any] | None = None
@@ -45,7 +56,7 @@ class RayRunner:
         """Each row meets the others of its leaf."""
         import ray
 
-        sent = self._sent(codes), ray.put(tree), ray.put(lists)
+        sent = self._sent(codes, lists), ray.put(tree), ray.put(plain_lists(lists))
         task = self._task(join)
 
         def send(block: Block) -> Any:
@@ -63,7 +74,7 @@ class RayRunner:
         """Each row meets the neighbours of its neighbours."""
         import ray
 
-        sent = self._sent(codes), ray.put(lists)
+        sent = self._sent(codes, lists), ray.put(plain_lists(lists))
         task = self._task(descend)
         total = len(lists.entries)
         rows = self._rows(total)
@@ -78,18 +89,19 @@ class RayRunner:
     def _rows(self, total: int) -> int:
         return max(1, -(-total // (_TASKS_A_SLOT * self._slots)))
 
-    def _sent(self, codes: Codes) -> Any:
+    def _sent(self, codes: Codes, lists: Lists) -> Any:
         """The codes in the object store: they are the same in each round of a search."""
         import ray
 
         if self._codes is None or self._codes[0] is not codes:
-            self._codes = codes, ray.put(codes)
+            check_store(codes, lists, self._cluster.least_store())
+            self._codes = codes, ray.put(plain_codes(codes))
         return self._codes[1]
 
     def _task(self, function: Callable[..., Lists]) -> Any:
         import ray
 
-        options = {"num_cpus": self._cpus, "max_retries": -1, "scheduling_strategy": "SPREAD"}
+        options = {"num_cpus": self._cpus, "max_retries": RETRIES, "scheduling_strategy": "SPREAD"}
         return ray.remote(**options)(function)
 
     def _results(
@@ -108,9 +120,9 @@ class RayRunner:
                         out[send(block)] = block
                     if not out:
                         return
-                    ready, _ = ray.wait(list(out), num_returns=1)
-                    found = ray.get(ready[0])
-                    block = out.pop(ready[0])
+                    ready = self._cluster.first_of(out)
+                    found = ray.get(ready)
+                    block = out.pop(ready)
                     yield block, found
                     done += block[1] - block[0]
                     if report is not None:
@@ -118,3 +130,39 @@ class RayRunner:
         finally:
             for task in out:  # of a search that was stopped
                 ray.cancel(task, force=True)
+
+
+def plain_codes(codes: Codes) -> Codes:
+    """The same codes, as `plain_lists` has lists."""
+    return Codes(*map(np.asarray, codes))
+
+
+def plain_lists(lists: Lists) -> Lists:
+    """The same lists as plain arrays: what is memory-mapped would be pickled by its bytes.
+
+    A plain array lies in the object store, and all tasks of a node read it there.
+    """
+    return Lists(np.asarray(lists.entries), np.asarray(lists.similarities))
+
+
+def check_store(codes: Codes, lists: Lists, store: int) -> None:
+    """Refuse a search for which the smallest object store has no room.
+
+    It has to hold codes, lists, a tree and what two blocks for each that runs answer: those are
+    half of all blocks.
+
+    Raises
+    ------
+    InputError
+        The message says how much is expected, and how much there is.
+    """
+    of_lists = sum(array.nbytes for array in lists)
+    of_tree = _PLACE_BYTES * len(lists.entries)
+    needed = sum(array.nbytes for array in codes) + of_lists + of_lists // 2 + of_tree
+    if needed > store:
+        whole_mib = -(-needed // 2**20) * 2**20  # rounded up: as much is enough
+        raise InputError(
+            f"address: expected nodes whose object stores hold {as_size(whole_mib)} each, for "
+            f"codes and lists of {len(lists.entries)} rows, got one of {as_size(store)}: start Ray "
+            "with more (--object-store-memory), or search exactly (graph_method='exact')"
+        )
