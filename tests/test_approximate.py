@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import tracemalloc
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -190,11 +191,12 @@ def test_levels_agree_on_all_bytes_of_codes(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_reordered_codes_are_those_of_the_rows_in_that_order() -> None:
-    codes, order = encoded(random_rows(700, 70)), shuffled(700)
-    for threads in THREADS:
-        moved = arrays.Room(None).codes(700, 70)
-        _core.reorder_rows(codes, order, moved, threads)
-        assert bytes_of(moved) == bytes_of(Codes._make(np.asarray(array)[order] for array in codes))
+    everyone = np.arange(700, dtype=np.int32)
+    for order in (shuffled(700), everyone, everyone[::-1].copy(), np.roll(everyone, 3)):
+        codes = encoded(random_rows(700, 70))
+        expected = bytes_of(Codes._make(np.asarray(array)[order] for array in codes))
+        _core.reorder_rows(codes, order)
+        assert bytes_of(codes) == expected
 
 
 # --- Trees ----------------------------------------------------------------------------------------
@@ -297,6 +299,22 @@ def test_a_descent_is_the_plain_one(
         assert_same_lists(out, expected)
 
 
+def test_a_descent_that_meets_many_is_the_plain_one() -> None:
+    codes = encoded(random_rows(3100, 6))
+    draw = np.random.default_rng(0)
+    tree = Tree(shuffled(3100), np.arange(0, 3101, 100, dtype=np.int64))
+    lists = join(codes, tree, (0, 31), empty_lists(3100, 24), 2, out=empty_lists(3100, 24))
+    entries = draw.permuted(np.tile(np.arange(3100, dtype=np.uint32), (3100, 1)), axis=1)[:, :24]
+    far = np.stack([plain.code_similarities(codes, n, entries[n]) for n in range(3100)])
+    order = np.lexsort((entries, -far))
+    far_lists = Lists(
+        np.take_along_axis(entries, order, 1) + np.uint32(2**31), np.take_along_axis(far, order, 1)
+    )
+    for some in (lists, far_lists):
+        expected = plain.descend(codes, some, 0, 40, 24)
+        assert_same_lists(descend(codes, Shape(0, 0, 0, 24), (0, 40), some, 1), expected)
+
+
 def test_a_descent_of_lists_without_news_leaves_them() -> None:
     codes = encoded(random_rows(90, 9))
     lists = lists_after(codes, 5, "jj")
@@ -343,6 +361,11 @@ def test_a_programming_error_in_the_binding_is_an_error_not_a_crash() -> None:
         _core.descend(codes, lists, 1, 3, out, 1)
     with pytest.raises(ValueError, match="a sum, a scale"):
         _core.descend(codes._replace(sums=codes.sums[:3]), lists, 0, 3, out, 1)
+    for twice in (np.zeros(30, np.int32), order[:-1].copy()):
+        with pytest.raises(ValueError, match="each place once"):
+            _core.reorder_rows(codes, twice)
+    with pytest.raises(ValueError, match="room for the codes"):
+        encoded(random_rows(30, 5), threads=0)
     with pytest.raises(ValueError, match="least_rows"):
         _core.leader_tree(codes, 5, 3, 2, 0, 1)
     out.entries.flags.writeable = False
@@ -408,6 +431,26 @@ def test_recall_counts_true_neighbours_and_ties_with_the_last() -> None:
     # Normal: 1.96 deviations each way. Bootstrap of 1 000 resamples: within some tenths of it.
     assert low == pytest.approx(share - 1.96 * deviation, abs=0.4 * deviation)
     assert high == pytest.approx(share + 1.96 * deviation, abs=0.4 * deviation)
+
+
+def test_a_sample_without_a_miss_is_no_proof_that_there_is_none() -> None:
+    ids: IdArray = np.tile(np.arange(10, dtype=np.int32), (1000, 1))
+    similarities = np.zeros((1000, 10))
+    seen = recall_of(ids, similarities, ids, similarities, seed=0)
+    # Where 0.36 % of all rows lack one of ten, one sample in forty has none of them.
+    low, high = seen.interval
+    assert 0.999 < low <= 1 - 0.1 * (1 - 0.025 ** (1 / 1000))
+    assert (seen.share, high) == (1, 1)
+
+
+def test_recall_of_long_lists_takes_no_room_for_all_pairs() -> None:
+    ids: IdArray = np.tile(np.arange(400, dtype=np.int32), (200, 1))
+    similarities = np.zeros(ids.shape)
+    tracemalloc.start()
+    recall_of(ids, similarities, ids, similarities, seed=0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200 * 400 * 400 / 4
 
 
 def test_a_sample_is_of_distinct_places_and_of_its_seed() -> None:
@@ -637,6 +680,28 @@ def test_any_small_pool_gives_a_graph_that_keeps_its_promises(data: st.DataObjec
     for threads in (1, 3):
         again = approximate(rows, k, recall=wanted, seed=seed, shape=shape, threads=threads)
         assert_same_found(again, found)
+
+
+@pytest.mark.parametrize(
+    ("depth", "k", "leaf_rows", "wanted"), [(1500, 3, 100, 0.1), (16, 60, 200, 0.8)]
+)
+def test_arrays_take_no_more_memory_than_is_promised(
+    monkeypatch: pytest.MonkeyPatch, depth: int, k: int, leaf_rows: int, wanted: float
+) -> None:
+    """Of wide rows the codes are most, of long lists those."""
+    monkeypatch.setattr(search, "_RANKED", 100)
+    monkeypatch.setattr(search, "draw_sample", functools.partial(draw_sample, count=50))
+    monkeypatch.setattr("ds2fast.approximate.recall._RESAMPLES", 10)
+    rows = random_rows(9000, depth)
+    norms = _core.row_norms(rows, 1)
+    shape = Shape(leaf_rows, search.list_width(k) + 1, 8, k)
+    tracemalloc.start()
+    found = approximate_graph(rows, norms, k, recall=wanted, seed=0, threads=1, shape=shape)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found is not None
+    assert found.trees > 2  # lists were written over again and again
+    assert peak < search.approximate_memory(9000, depth, k) + 2**18
 
 
 # --- Blocks ---------------------------------------------------------------------------------------

@@ -254,6 +254,31 @@ def test_killed_processes_leave_work_that_goes_on_to_the_same_bytes(
         assert first + second[:-1] + third == everything
 
 
+def test_a_run_for_less_recall_goes_its_own_way(tmp_path: Path) -> None:
+    # The lists that a look at the recall was of are overwritten two rounds later.
+    rows = random_rows(2400, 7)
+    limit = child.least_memory(rows, "approximate")
+    given: dict[str, Any] = {"method": "approximate", "max_memory": limit, "progress": False}
+    expected = knn_graph(rows, child.K, recall=0.5, cache_dir=tmp_path / "other", **given)
+    descend, seen = runner.LocalRunner.descend, []
+
+    def stop(self: runner.LocalRunner, number: int, *more: Any) -> None:
+        descend(self, number, *more)
+        seen.append(number)
+        if len(seen) == 3:
+            raise CrashError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner.LocalRunner, "descend", stop)
+        patch.setattr(search, "LocalRunner", runner.LocalRunner)
+        with pytest.raises(CrashError):
+            knn_graph(rows, child.K, recall=0.999, cache_dir=tmp_path / "kept", **given)
+    assert seen[0] < seen[-1] - 2
+    graph = knn_graph(rows, child.K, recall=0.5, cache_dir=tmp_path / "kept", **given)
+    assert_same_bytes(graph, expected)
+    assert graph.recall == expected.recall
+
+
 # --- Refusals -------------------------------------------------------------------------------------
 
 

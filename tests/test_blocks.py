@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import random
 import subprocess
 import sys
@@ -129,6 +130,21 @@ def test_changes_of_a_private_mapping_are_kept(tmp_path: Path) -> None:
     rows = np.load(tmp_path / "rows.npy", mmap_mode="c")
     rows[:] = random_rows(300, 21, seed=1)
     assert_same_bytes(search(rows, 7, 120), whole(random_rows(300, 21, seed=1), 7))
+
+
+@pytest.mark.parametrize("private", [{"flags": mmap.MAP_PRIVATE}, {"access": mmap.ACCESS_COPY}])
+def test_changes_of_a_mapping_that_numpy_did_not_make_are_kept(
+    tmp_path: Path, private: dict[str, int]
+) -> None:
+    rows = random_rows(128, 32)
+    (tmp_path / "zeros").write_bytes(bytes(rows.nbytes))
+    with (tmp_path / "zeros").open("r+b") as file:
+        mapping = mmap.mmap(file.fileno(), 0, **private)
+    changed: FloatArray = np.ndarray(rows.shape, np.float32, mapping)
+    changed[:] = rows
+    found = search(changed, 3, 50)
+    np.testing.assert_array_equal(changed, rows)
+    assert_same_bytes(found, search(rows, 3, 50))
 
 
 def test_progress_counts_pairs_of_rows_up_to_all() -> None:

@@ -29,6 +29,8 @@ from ds2fast.advice import speed
 from ds2fast.embedding import DEFAULT_MODEL, PrecisionGate
 from ds2fast.embedding.distill import DEFAULT_DIMS, MAX_TEXTS
 from ds2fast.embedding.engine import Backend, LongText, Precision
+from ds2fast.engines import ENGINES
+from ds2fast.graph_search import GRAPH_METHODS
 from ds2fast_cli import options
 from ds2fast_cli.commands import program
 from encoder_fixtures import WORDS, TinyEncoder, cosines, make_tiny_encoder
@@ -570,6 +572,7 @@ def test_choices_are_those_of_the_package() -> None:
     assert ("auto", *get_args(Precision)) == options.PRECISIONS
     assert ("auto", *get_args(Backend)) == options.BACKENDS
     assert get_args(LongText) == options.LONG_TEXTS
+    assert (GRAPH_METHODS, ENGINES) == (options.GRAPH_METHODS, options.ENGINES)
     usual = PrecisionGate()
     for option in (options.GATE_COSINE, options.GATE_OVERLAP, options.PRECISION):
         [made] = click.command()(option(lambda **_: None)).params

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
 from ds2fast import _core
 from ds2fast.embedding import embed, encoder_info
@@ -302,6 +302,15 @@ def test_a_literal_with_a_blank_is_found_by_the_library(tmp_path: Path) -> None:
     rows, _ = rows_of(StaticTokeniser(tokenizer, 20), texts)
     assert (rows, [False] * 2) == expect_tokens(tokenizer, texts, 20)
     assert tokenizer.token_to_id("the frog") in rows[0]
+
+
+def test_a_literal_with_a_control_character_is_found_by_the_library(tmp_path: Path) -> None:
+    tokenizer = make_tokenizer(tmp_path)
+    tokenizer.add_tokens([AddedToken("a\x01-b", normalized=True)])  # "a-b" when it is looked for
+    texts = ["xa-b", "a - b"]
+    rows, _ = rows_of(StaticTokeniser(tokenizer, 20), texts)
+    assert (rows, [False] * 2) == expect_tokens(tokenizer, texts, 20)
+    assert tokenizer.token_to_id("a\x01-b") in rows[0]
 
 
 def test_a_tokeniser_of_other_rules_is_asked_for_whole_texts() -> None:

@@ -51,8 +51,6 @@ def encode_rows(
 def reorder_rows(
     codes: CodeArrays,
     order: IdArray,
-    out: CodeArrays,
-    threads: int,
     progress: Report | None = None,
 ) -> None: ...
 def leader_tree(

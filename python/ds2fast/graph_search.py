@@ -152,7 +152,8 @@ class GraphSearch:
         least = approximate_memory(*shape, on_disk=True)
         self.refuse_below(least)
         with (
-            self._work(on_disk, way="approximate", seed=self.seed) as work,
+            # What a look at the recall decided, holds for that recall: later rounds took its lists.
+            self._work(on_disk, way="approximate", seed=self.seed, recall=self.recall) as work,
             self._stage(" rows", least if on_disk else needed) as report,
         ):
             found = approximate_graph(

@@ -138,7 +138,7 @@ def check_settings(
         long_text=long_text,
         gate=gate,
         graph_method=graph_method,
-        recall=_check_recall(recall),
+        recall=as_share(recall, "recall"),
         max_memory=None if max_memory is None else as_memory(max_memory),
         engine=engine,
         address=address,
@@ -170,13 +170,6 @@ def _check_trust(preset: str | None, trust: float | None) -> float | None:
     number = as_number(trust, "trust")
     if not 0.0 <= number <= 1.0:
         raise InputError(f"trust: expected 0 to 1, got {trust!r}")
-    return number
-
-
-def _check_recall(recall: float) -> float:
-    number = as_number(recall, "recall")
-    if not 0.0 < number <= 1.0:
-        raise InputError(f"recall: expected more than 0 and at most 1, got {recall!r}")
     return number
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ds2fast import _core
-from ds2fast.io.scratch import scratch_array
 from ds2fast.results import FloatArray, IdArray
 from ds2fast.work import WorkFolder
 
@@ -63,6 +61,7 @@ class Room:
 
     def __init__(self, work: WorkFolder | None) -> None:
         self.work = work
+        self._lists: dict[int, Lists] = {}
 
     def array(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """An array of that name."""
@@ -72,32 +71,21 @@ class Room:
 
     def codes(self, num_rows: int, depth: int) -> Codes:
         """Room for the codes of so many rows."""
-        return _codes(num_rows, depth, self.array)
-
-    def passing_codes(self, num_rows: int, depth: int) -> Codes:
-        """The same for codes that are soon let go: on disk their files have no name."""
-        work = self.work
-        if work is None:
-            return self.codes(num_rows, depth)
-        return _codes(
-            num_rows, depth, lambda _, shape, dtype: scratch_array(work.path, shape, dtype)
+        a_row = (num_rows,)
+        return Codes(
+            self.array("codes", (num_rows, _core.code_depth(depth)), np.int8),
+            self.array("code-sums", a_row, np.int32),
+            self.array("code-scales", a_row, np.float32),
+            self.array("code-offsets", a_row, np.float32),
+            self.array("code-slacks", a_row, np.float32),
         )
 
     def lists(self, number: int, num_rows: int, width: int) -> Lists:
-        """Room for lists; those of one number are the same."""
-        shape = (num_rows, width)
-        return Lists(
-            self.array(f"entries-{number}", shape, np.uint32),
-            self.array(f"similarities-{number}", shape, np.float32),
-        )
-
-
-def _codes(num_rows: int, depth: int, array: Callable[..., npt.NDArray[Any]]) -> Codes:
-    a_row = (num_rows,)
-    return Codes(
-        array("codes", (num_rows, _core.code_depth(depth)), np.int8),
-        array("code-sums", a_row, np.int32),
-        array("code-scales", a_row, np.float32),
-        array("code-offsets", a_row, np.float32),
-        array("code-slacks", a_row, np.float32),
-    )
+        """Room for lists, all of one shape; those of one number are the same."""
+        if number not in self._lists:
+            shape = (num_rows, width)
+            self._lists[number] = Lists(
+                self.array(f"entries-{number}", shape, np.uint32),
+                self.array(f"similarities-{number}", shape, np.float32),
+            )
+        return self._lists[number]

@@ -13,6 +13,7 @@ SAMPLE = 1000
 
 _RESAMPLES = 1000
 _BAND = (2.5, 97.5)  # percentiles
+_MISSES = 2  # rows added for the lower end, as Agresti and Coull (1998) do for a share
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,9 @@ class Recall:
     tied : float
         The same, but any row as similar as the last true neighbour counts.
     interval : (float, float)
-        Of `share`: 95 % of bootstrap resamples of the rows lie within.
+        Of `share`: 95 % of bootstrap resamples of the rows lie within. A sample that lacks nothing
+        does not show that all rows are such, so the lower end is no higher than that of resamples
+        of the sample and two rows that lack one neighbour each.
     """
 
     share: float
@@ -64,10 +67,16 @@ def recall_of(
     Recall(share=0.5, tied=1.0, interval=(0.5, 0.5))
     """
     k = ids.shape[1]
-    held = (ids[:, :, None] == true_ids[:, None, :]).any(axis=1).sum(axis=1) / k
+    held = np.array([np.isin(*lists).sum() for lists in zip(true_ids, ids, strict=True)]) / k
     tied = (similarities >= true_similarities[:, -1:]).sum(axis=1) / k
+    return Recall(float(held.mean()), float(tied.mean()), _interval(held, k, seed))
+
+
+def _interval(held: DoubleArray, k: int, seed: int) -> tuple[float, float]:
     low, high = np.percentile(_resampled_means(held, seed), _BAND)
-    return Recall(float(held.mean()), float(tied.mean()), (float(low), float(high)))
+    with_misses = np.append(held, [1 - 1 / k] * _MISSES)
+    lower = np.percentile(_resampled_means(with_misses, seed), _BAND[0])
+    return float(min(low, lower)), float(high)
 
 
 def _resampled_means(values: DoubleArray, seed: int) -> DoubleArray:

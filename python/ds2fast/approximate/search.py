@@ -113,7 +113,8 @@ def approximate_graph(
         Gets `(done, total)` in rows of rounds; the total grows where more rounds are needed.
     work : WorkFolder, optional
         Keeps codes and lists on disk: a run that was stopped goes on after the last block that it
-        finished, with the same result. Its key says of which rows it is, of which k and which seed.
+        finished, with the same result. Its key says of which rows it is, of which k, seed, recall
+        and shape: what a look at the recall decided holds for that recall alone.
     shape : Shape, optional
         How trees are cut; None is by k.
     runner : Runner, optional
@@ -224,12 +225,10 @@ class _Search:
 
     def _encode(self) -> list[int]:
         """Write codes and the order of the places; where the leaves of the first tree are."""
-        codes = self._room.passing_codes(len(self._searched), self._rows.shape[1])
-        _core.encode_rows(
-            self._rows, self._norms, self._searched, codes, self._threads, self._count.silent
-        )
-        tree = grow(codes, self._shape, self._tree_seed(), self._threads, self._count.silent)
-        _core.reorder_rows(codes, tree.order, self._codes, self._threads, self._count.silent)
+        codes, silent = self._codes, self._count.silent
+        _core.encode_rows(self._rows, self._norms, self._searched, codes, self._threads, silent)
+        tree = grow(codes, self._shape, self._tree_seed(), self._threads, silent)
+        _core.reorder_rows(codes, tree.order, silent)
         np.take(self._searched, tree.order, out=self._order, mode="clip")
         return [int(bound) for bound in tree.bounds]
 

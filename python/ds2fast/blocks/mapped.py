@@ -41,13 +41,15 @@ def release(array: npt.NDArray[Any]) -> None:
 
 
 def _mapping(array: npt.NDArray[Any]) -> mmap.mmap | None:
-    """The mapping of a file that an array is a view of, however often sliced.
+    """The mapping of a file that a `np.memmap` is a view of, however often sliced.
 
-    None for a private one ("c"), whose changes are in memory alone.
+    None for a private one ("c"), whose changes are in memory alone, and for any other mapping:
+    nothing tells whether that is private.
     """
     base: Any = array
+    is_shared = False
     while base is not None and not isinstance(base, mmap.mmap):
-        if isinstance(base, np.memmap) and base.mode == "c":
-            return None
+        if isinstance(base, np.memmap):
+            is_shared = base.mode != "c"
         base = getattr(base, "base", None)
-    return base
+    return base if is_shared else None

@@ -80,7 +80,8 @@ def embed(
         Folder for a file that holds vectors and tokens instead of memory. It has no name, and is
         gone with the array; `vectors` is then memory-mapped.
     progress : bool, callable or None
-        Stages "tokenising" (texts), "comparing: int8" and the like, and "embedding" (tokens).
+        Stages "tokenising" (texts), "comparing: int8" and the like, and "embedding" (tokens; texts
+        of a static model).
 
     Returns
     -------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -177,8 +176,10 @@ def _has_bert_rules(settings: dict[str, Any]) -> bool:
         True,
         "BertPreTokenizer",
     )
+    # Control characters are no part of what the tokeniser looks for once it is normalised.
     is_simple = all(
-        literal.isascii() and not re.search(r"\s", literal) for literal in _literals(settings)
+        literal.isascii() and literal.isprintable() and " " not in literal
+        for literal in _literals(settings)
     )
     return is_bert and is_simple
 

@@ -55,7 +55,7 @@ def lies_in_memory(folder: Path) -> bool:
         for words in map(str.split, _lines(_MOUNTS))
         if len(words) > 2
     }
-    place = folder.absolute()
+    place = folder.resolve()
     mount = next((one for one in (place, *place.parents) if one in kinds), None)
     return mount is not None and kinds[mount] in {"tmpfs", "ramfs"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,6 @@ LARGE_POOL = 200_000
 """Rows from which the plan is told unasked."""
 
 _USABLE = 0.9  # of what the machine has left: other processes live, too
-_LAYOUTS = (Layout(), Layout(vectors_on_disk=True), Layout(True, True))
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,10 @@ class MemoryPlan:
         return "\n".join(lines)
 
     def record(self) -> dict[str, Any]:
-        """The plan as plain values, for the manifest: the same ones whenever it is made again.
+        """The plan as plain values, for the manifest.
 
         Memory is counted beyond what was held before: that depends on what else the process does.
+        With `max_memory` they are the same whenever the plan is made again.
         """
         return {
             "limit": self.limit if self.is_asked else None,
@@ -161,10 +162,7 @@ def plan_run(
 
 def _first_that_fits(load: Load, held: int, limit: int | None, *, is_asked: bool) -> MemoryPlan:
     """The plan that puts least on disk; where none fits, the one that puts most."""
-    layouts = [one for one in _LAYOUTS if load.vector_bytes or not one.vectors_on_disk]
-    if not load.vector_bytes:
-        layouts.append(Layout(graph_on_disk=True))
-    for layout in layouts:
+    for layout in _layouts(load):
         stages = plan_stages(load, held, layout)
         share = None
         if limit is not None and (is_asked or layout.graph_on_disk):
@@ -173,6 +171,15 @@ def _first_that_fits(load: Load, held: int, limit: int | None, *, is_asked: bool
         if limit is None or made.peak <= limit:
             return made
     return made
+
+
+def _layouts(load: Load) -> Iterator[Layout]:
+    """What may go to disk, the least first: vectors and a graph that are made here."""
+    yield Layout()
+    if load.vector_bytes:
+        yield Layout(vectors_on_disk=True)
+    if not load.has_graph:
+        yield Layout(vectors_on_disk=load.vector_bytes > 0, graph_on_disk=True)
 
 
 def _rounded_up(num_bytes: int) -> str:

@@ -27,6 +27,7 @@ _MAPPED = 8 * 10_000 + 4 * 16_384  # bytes a number of a vector, while rows get 
 _LEAST_BLOCK = 16_384  # rows of the smallest blocks that a search on disk is planned with
 _LISTS = 28  # bytes a row and neighbour of its files: two sets of lists, and the result
 _NORMS = 16  # bytes a row that it holds
+_CODED = 24  # bytes a row of files beside codes and lists of an approximate search
 _RESULT = 8  # bytes a row and neighbour of a graph
 _DRIVER = 16  # and of the lists that a driver keeps, while the graph is made of them
 _DRIVER_FILES = 12  # and of those lists in files
@@ -132,7 +133,7 @@ def _graph_bytes(load: Load, layout: Layout) -> tuple[int, int]:
         if not layout.graph_on_disk:
             return needed, 0
         held = approximate_memory(*shape, on_disk=True)
-        return held, needed - held + load.num_rows * load.width
+        return held, needed - held + _CODED * load.num_rows
     if load.engine == "ray":
         return _driver_bytes(load, layout)
     needed = search_memory(load.num_rows, load.width, load.neighbours)

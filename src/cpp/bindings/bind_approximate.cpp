@@ -127,7 +127,7 @@ void encode_rows(const py::array& embeddings, const Array<double>& norms,
   require_places(order, rows.num_rows());
   const knn::CodeRows checked = code_rows(out);
   require(checked.num_rows() == static_cast<std::size_t>(order.size()) &&
-              checked.depth() == knn::code_depth(rows.depth()),
+              checked.depth() == knn::code_depth(rows.depth()) && threads >= 1,
           "room for the codes of each row");
   const knn::MutableCodeRows to = mutable_code_rows(out);
   const auto places = vector_view(order);
@@ -136,16 +136,18 @@ void encode_rows(const py::array& embeddings, const Array<double>& norms,
   });
 }
 
-void reorder_rows(const CodeArrays& codes, const Array<std::int32_t>& order, CodeArrays out,
-                  std::size_t threads, const py::object& progress) {
-  const knn::CodeRows rows = code_rows(codes);
-  const knn::MutableCodeRows to = mutable_code_rows(out);
+void reorder_rows(CodeArrays codes, const Array<std::int32_t>& order, const py::object& progress) {
+  const knn::MutableCodeRows rows = mutable_code_rows(codes);
   require_places(order, rows.num_rows());
-  require(to.num_rows() == static_cast<std::size_t>(order.size()) && to.depth() == rows.depth(),
-          "room for the codes of each place");
   const auto places = vector_view(order);
-  run_kernel(progress,
-             [&](Monitor& monitor) { knn::reorder_rows(rows, places, threads, monitor, to); });
+  std::vector<bool> is_named(rows.num_rows());
+  for (const std::int32_t place : places) {
+    is_named[static_cast<std::size_t>(place)] = true;
+  }
+  require(places.size == rows.num_rows() &&
+              std::all_of(is_named.begin(), is_named.end(), [](bool named) { return named; }),
+          "each place once");
+  run_kernel(progress, [&](Monitor& monitor) { knn::reorder_rows(places, monitor, rows); });
 }
 
 py::tuple leader_tree(const CodeArrays& codes, std::size_t leaf_rows, std::size_t least_rows,
@@ -279,9 +281,8 @@ void register_approximate(py::module_& module) {
              py::arg("order").noconvert(), py::arg("out").noconvert(), py::arg("threads"),
              py::arg("progress") = py::none(), "Writes the codes of rows order[0], order[1], ...");
   module.def("reorder_rows", &reorder_rows, py::arg("codes").noconvert(),
-             py::arg("order").noconvert(), py::arg("out").noconvert(), py::arg("threads"),
-             py::arg("progress") = py::none(),
-             "Writes the codes of places order[0], order[1], ...");
+             py::arg("order").noconvert(), py::arg("progress") = py::none(),
+             "Puts the codes of places order[0], order[1], ... one behind the other.");
   module.def("leader_tree", &leader_tree, py::arg("codes").noconvert(), py::arg("leaf_rows"),
              py::arg("least_rows"), py::arg("fan_out"), py::arg("seed"), py::arg("threads"),
              py::arg("progress") = py::none(),

@@ -15,6 +15,14 @@ namespace ds2fast::encoder {
 /// What a tokeniser made of each word that it was asked for.
 class WordTable {
  public:
+  WordTable() = default;
+  // Of a copy, the keys of its map would be the words of the other table.
+  WordTable(const WordTable&) = delete;
+  WordTable& operator=(const WordTable&) = delete;
+  WordTable(WordTable&&) = default;
+  WordTable& operator=(WordTable&&) = default;
+  ~WordTable() = default;
+
   /// Notes the tokens of a word; of one that is known already nothing changes.
   void add(std::string_view word, VectorView<const std::int32_t> ids);
 

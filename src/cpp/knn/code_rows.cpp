@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/parallel_for.hpp"
+#include "core/paced_poll.hpp"
 #include "core/round_up.hpp"
 #include "knn/row_quantiser.hpp"
 
@@ -17,6 +17,31 @@ void prefetch(const std::int8_t* codes, std::size_t depth) {
   for (std::size_t k = 0; k < depth; k += kLine) {
     __builtin_prefetch(codes + k);
   }
+}
+
+/// Room for one row.
+class RowInHand {
+ public:
+  explicit RowInHand(std::size_t depth) : codes_(depth) {}
+  MutableCodeRows view() {
+    return {{codes_.data(), 1, codes_.size()}, &sum_, &scale_, &offset_, &slack_};
+  }
+
+ private:
+  std::vector<std::int8_t> codes_;
+  std::int32_t sum_ = 0;
+  float scale_ = 0.0F;
+  float offset_ = 0.0F;
+  float slack_ = 0.0F;
+};
+
+void copy_row(const MutableCodeRows& from, std::size_t i, const MutableCodeRows& to,
+              std::size_t j) {
+  std::memcpy(to.codes.row(j), from.codes.row(i), from.depth());
+  to.sums[j] = from.sums[i];
+  to.scales[j] = from.scales[i];
+  to.offsets[j] = from.offsets[i];
+  to.slacks[j] = from.slacks[i];
 }
 
 /// Puts a row's codes into column `r` of a panel. `Group` values lie side by side.
@@ -52,25 +77,38 @@ void encode_rows(const RowSource& rows, VectorView<const double> norms,
   }
 }
 
-void reorder_rows(const CodeRows& rows, VectorView<const std::int32_t> order,
-                  std::size_t num_threads, Monitor& monitor, const MutableCodeRows& out) {
-  constexpr std::size_t kChunk = 4096;
+/// Cycle by cycle: the first row of one makes room for the next, and so on.
+void reorder_rows(VectorView<const std::int32_t> order, Monitor& monitor,
+                  const MutableCodeRows& rows) {
   constexpr std::size_t kAhead = 8;
-  parallel_chunks(order.size, kChunk, num_threads, monitor,
-                  [&](std::size_t begin, std::size_t end, std::size_t) {
-                    for (std::size_t i = begin; i < end; ++i) {
-                      if (i + kAhead < end) {
-                        prefetch(rows.codes.row(static_cast<std::size_t>(order[i + kAhead])),
-                                 rows.depth());
-                      }
-                      const auto place = static_cast<std::size_t>(order[i]);
-                      std::memcpy(out.codes.row(i), rows.codes.row(place), rows.depth());
-                      out.sums[i] = rows.sums[place];
-                      out.scales[i] = rows.scales[place];
-                      out.offsets[i] = rows.offsets[place];
-                      out.slacks[i] = rows.slacks[place];
-                    }
-                  });
+  const auto source = [&](std::size_t place) { return static_cast<std::size_t>(order[place]); };
+  std::vector<bool> is_there(order.size);
+  RowInHand hand(rows.depth());
+  PacedPoll poll(monitor);
+  std::size_t done = 0;
+  for (std::size_t start = 0; start < order.size; ++start) {
+    if (is_there[start]) {
+      continue;
+    }
+    copy_row(rows, start, hand.view(), 0);
+    std::size_t ahead = start;
+    for (std::size_t i = 0; i < kAhead; ++i) {
+      ahead = source(ahead);
+    }
+    std::size_t to = start;
+    for (std::size_t from = source(to); from != start; from = source(to)) {
+      ahead = source(ahead);
+      prefetch(rows.codes.row(ahead), rows.depth());
+      copy_row(rows, from, rows, to);
+      is_there[to] = true;
+      to = from;
+      poll(++done, order.size);
+    }
+    copy_row(hand.view(), 0, rows, to);
+    is_there[to] = true;
+    poll(++done, order.size);
+  }
+  poll.finish(order.size);
 }
 
 CodePanels::CodePanels(const CodeRows& rows, std::size_t most, const simd::KernelTable& kernels)

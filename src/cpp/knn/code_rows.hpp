@@ -43,9 +43,10 @@ void encode_rows(const RowSource& rows, VectorView<const double> norms,
                  VectorView<const std::int32_t> order, std::size_t num_threads, Monitor& monitor,
                  const MutableCodeRows& out);
 
-/// Writes the codes of places order[0], order[1], ... one behind the other.
-void reorder_rows(const CodeRows& rows, VectorView<const std::int32_t> order,
-                  std::size_t num_threads, Monitor& monitor, const MutableCodeRows& out);
+/// Puts the codes of places order[0], order[1], ... one behind the other, where they lie: so there
+/// is room for codes once. `order` holds each place once.
+void reorder_rows(VectorView<const std::int32_t> order, Monitor& monitor,
+                  const MutableCodeRows& rows);
 
 /// The similarity that decides, in float32 without fused operations: the same bits everywhere,
 /// whichever row comes first.

@@ -12,26 +12,40 @@ namespace {
 
 constexpr std::size_t kChunk = 512;
 
-/// Which places were met for the row at hand.
+/// Which places were met for the row at hand: a hash table, which stays in cache and is so empty
+/// that few looks go on to a second slot.
 class Met {
  public:
-  explicit Met(std::size_t num_rows) : stamps_(num_rows) {}
+  explicit Met(std::size_t most) {
+    std::size_t size = 2;
+    for (; size < 8 * most; size *= 2) {
+      --shift_;
+    }
+    slots_.resize(size);
+  }
 
   void forget_all() {
     if (++stamp_ == 0) {
-      std::fill(stamps_.begin(), stamps_.end(), 0U);
+      std::fill(slots_.begin(), slots_.end(), 0U);
       stamp_ = 1;
     }
   }
   /// Whether it is the first time.
   bool meet(std::uint32_t place) {
-    const bool is_first = stamps_[place] != stamp_;
-    stamps_[place] = stamp_;
+    constexpr std::uint32_t kGolden = 0x9E3779B1U;  // spreads neighbouring places
+    const std::uint64_t entry = std::uint64_t{stamp_} << 32U | place;
+    std::size_t at = (place * kGolden) >> shift_;
+    while (slots_[at] != entry && slots_[at] >> 32U == stamp_) {
+      at = (at + 1) & (slots_.size() - 1);
+    }
+    const bool is_first = slots_[at] != entry;
+    slots_[at] = entry;
     return is_first;
   }
 
  private:
-  std::vector<std::uint32_t> stamps_;
+  std::vector<std::uint64_t> slots_;  ///< the stamp of a row, and a place
+  std::uint32_t shift_ = 31;          ///< from a hash to the number of a slot
   std::uint32_t stamp_ = 0;
 };
 
@@ -44,7 +58,7 @@ class Walker {
         from_(from),
         num_heard_(std::min(num_heard, from.width())),
         kernels_(kernels),
-        met_(rows.num_rows()) {}
+        met_(1 + from.width() + num_heard_ * num_heard_) {}
 
   /// Entries that came.
   std::size_t walk(std::size_t place, const ListRow& list) {

@@ -46,7 +46,7 @@ class Candidates {
       return;
     }
     found_.push_back({place, bounds});
-    if (found_.size() >= std::max<std::size_t>(64, 8 * k_) + kept_) {
+    if (found_.size() >= kept_ + std::max({std::size_t{64}, 8 * k_, kept_})) {
       tighten();
     }
   }
