@@ -577,6 +577,19 @@ def test_real_embeddings(shared_data: Path) -> None:
 
 
 @pytest.mark.usefixtures("small_leaves")
+def test_no_row_is_among_the_rarest_because_its_neighbours_were_missed() -> None:
+    rows = random_rows(5000, 16, seed=3)
+    exact = knn_graph(rows, 12, method="exact", progress=False)
+    found = knn_graph(rows, 12, method="approximate", recall=0.9, progress=False)
+    assert found.method == "approximate"
+    assert (found.indices != exact.indices).any()
+    seem, are = (graph.similarities[:, :10].mean(axis=1) for graph in (found, exact))
+    rarest = np.argsort(are, kind="stable")[:20]  # of a hundred that are searched exactly
+    assert set(np.argsort(seem, kind="stable")[:20]) == set(rarest)
+    assert found.indices[rarest].tobytes() == exact.indices[rarest].tobytes()
+
+
+@pytest.mark.usefixtures("small_leaves")
 def test_copies_are_each_others_neighbours() -> None:
     rows = random_rows(3000, 6)
     rows[100:1100] = rows[99]  # one row a thousand times
@@ -676,7 +689,9 @@ def test_any_small_pool_gives_a_graph_that_keeps_its_promises(data: st.DataObjec
         found.ids[searched], named[searched], true, every[1][searched, :k]
     )  # fmt: skip
     assert found.recall.share >= wanted
-    assert (found.recall.share, found.recall.tied) == pytest.approx(shares, rel=1e-12)
+    # What is told is of the lists, before the rows that look rarest are searched exactly.
+    assert found.recall.share <= shares[0] + 1e-12
+    assert found.recall.tied <= shares[1] + 1e-12
     for threads in (1, 3):
         again = approximate(rows, k, recall=wanted, seed=seed, shape=shape, threads=threads)
         assert_same_found(again, found)

@@ -31,7 +31,8 @@ def knn_graph(
 
     An approximate graph lacks some neighbours. How many it has is measured: the exact neighbours of
     1 000 rows, drawn beforehand, are searched too, and the search goes on until it has found so
-    many of them. Its similarities are exact.
+    many of them. The rows that look rarest (2 %, 4 096 at most) are then searched exactly, so that
+    none counts as rare because its neighbours were missed. All similarities are exact.
 
     Either is byte for byte the same for any number of threads, every SIMD level and whatever the
     order of work.

@@ -89,3 +89,7 @@ class Room:
                 self.array(f"similarities-{number}", shape, np.float32),
             )
         return self._lists[number]
+
+    def let_lists_go(self) -> None:
+        """Hold no lists but those that others hold, too."""
+        self._lists = {}

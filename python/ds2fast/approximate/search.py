@@ -15,6 +15,7 @@ from ds2fast import _core
 from ds2fast.approximate.arrays import NO_PLACE, Lists, Room
 from ds2fast.approximate.done import Done
 from ds2fast.approximate.program import Kind, most_trees, steps
+from ds2fast.approximate.rarest import rarest
 from ds2fast.approximate.recall import Recall, draw_sample, recall_of
 from ds2fast.approximate.rounds import Shape, Tree, grow
 from ds2fast.approximate.runner import LocalRunner, Runner
@@ -24,7 +25,8 @@ from ds2fast.work import WorkFolder
 _LEAF_ROWS = 1024
 _FAN_OUT = 96
 _MOST_HEARD = 16
-_RANKED = 131_072  # rows that are ranked between two reports
+_RANKED = 32_768  # rows, at least, that are ranked between two reports
+_REPORTS = 32  # on ranking, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,20 +210,33 @@ class _Search:
 
     def rank(self) -> tuple[IdArray, FloatArray]:
         """Ids (N, k) and similarities (N, k) of all rows that were searched."""
+        self._room.let_lists_go()  # the result takes the place of those that are not ranked
         ids = np.empty((len(self._rows), self._k), np.int32)
         similarities = np.empty((len(self._rows), self._k), np.float32)
         self._count.expect(1)
         report = self._count.round()
         total = len(self._order)
-        for first in range(0, total, _RANKED):
-            places = np.arange(first, min(first + _RANKED, total), dtype=np.int32)
+        some = max(_RANKED, -(-total // _REPORTS))
+        for first in range(0, total, some):
+            places = np.arange(first, min(first + some, total), dtype=np.int32)
             found, exact = self._rank_at(places)
             ids[self._order[places]] = found
             similarities[self._order[places]] = exact
             if report is not None:
                 report(int(places[-1]) + 1, total)
+        self._search_rarest(ids, similarities)
         self._count.finish()
         return ids, similarities
+
+    def _search_rarest(self, ids: IdArray, similarities: FloatArray) -> None:
+        """Put the exact neighbours of the rows that look rarest in place of what was found."""
+        places = rarest(similarities, self._order)
+        true_ids, true_similarities = _core.exact_neighbours(
+            self._rows, self._norms, self._order, self._codes, places, self._k, self._threads,
+            self._count.silent,
+        )  # fmt: skip
+        rows = self._order[places]
+        ids[rows], similarities[rows] = true_ids, true_similarities
 
     def _encode(self) -> list[int]:
         """Write codes and the order of the places; where the leaves of the first tree are."""
