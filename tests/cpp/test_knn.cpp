@@ -762,7 +762,7 @@ TEST(floors_leave_fewer_pairs_to_float64) {
   constexpr std::size_t kDepth = 64;
   constexpr std::size_t kRows = 2000;
   const Pool pool{random_values(kRows * kDepth, 43), kRows, kDepth};
-  std::size_t counted[2];
+  std::size_t counted[2] = {};
   for (const bool with_floors : {false, true}) {
     simd::KernelTable kernels = simd::kernels(simd::Level::kBaseline);
     kernels.exact_dots = &count_exact_dots;
