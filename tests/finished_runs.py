@@ -42,8 +42,8 @@ def write_pool(path: Path, rows: range = range(ROWS)) -> Path:
 
 def save_run(data: Any, out: Path, **settings: Any) -> Selection:
     """Select 20 rows of some data of 240 rows, and save."""
-    settings = {"n": 20, "k": 5, "trust": 0.5} | settings
-    selection = select(data, embeddings=POOL.rows, progress=False, **settings)
+    usual: dict[str, Any] = {"n": 20, "k": 5, "trust": 0.5, "embeddings": POOL.rows}
+    selection = select(data, progress=False, **(usual | settings))
     selection.save(out)
     return selection
 

@@ -19,6 +19,7 @@ from ds2fast import _core, reference
 from ds2fast import reference_approximate as plain
 from ds2fast.approximate import Found, approximate_graph, arrays, program, runner, search
 from ds2fast.approximate.arrays import NO_PLACE, Codes, Lists
+from ds2fast.approximate.rarest import rarest
 from ds2fast.approximate.recall import draw_sample, recall_of
 from ds2fast.approximate.rounds import Shape, Tree, descend, grow, join
 from ds2fast.errors import Ds2fastError, InputError, InputTypeError
@@ -576,6 +577,13 @@ def test_real_embeddings(shared_data: Path) -> None:
     assert_promises(graph, halves, 0.9)
 
 
+def test_the_rarest_are_of_the_rows_that_were_searched_alone() -> None:
+    """Copies of others have no neighbours yet: what lies in memory there may be anything."""
+    similarities = np.array([[0.9, 0.8], [0.1, 0.0], [np.nan] * 2, [-np.inf, np.inf]], np.float32)
+    assert rarest(similarities, np.array([1, 0], np.int32)).tolist() == [0]
+    assert rarest(similarities, np.array([0], np.int32)).tolist() == [0]
+
+
 @pytest.mark.usefixtures("small_leaves")
 def test_no_row_is_among_the_rarest_because_its_neighbours_were_missed() -> None:
     rows = random_rows(5000, 16, seed=3)
@@ -584,9 +592,9 @@ def test_no_row_is_among_the_rarest_because_its_neighbours_were_missed() -> None
     assert found.method == "approximate"
     assert (found.indices != exact.indices).any()
     seem, are = (graph.similarities[:, :10].mean(axis=1) for graph in (found, exact))
-    rarest = np.argsort(are, kind="stable")[:20]  # of a hundred that are searched exactly
-    assert set(np.argsort(seem, kind="stable")[:20]) == set(rarest)
-    assert found.indices[rarest].tobytes() == exact.indices[rarest].tobytes()
+    lowest = np.argsort(are, kind="stable")[:20]  # of a hundred that are searched exactly
+    assert set(np.argsort(seem, kind="stable")[:20]) == set(lowest)
+    assert found.indices[lowest].tobytes() == exact.indices[lowest].tobytes()
 
 
 @pytest.mark.usefixtures("small_leaves")

@@ -24,6 +24,7 @@ import ds2fast
 from ds2fast.audit import Labels, write_gold
 from ds2fast.errors import InputError, InputFileError, ModelNotFoundError, OutputError
 from ds2fast.evidence import WeakEvidenceWarning
+from ds2fast.graph_search import EXACT_UP_TO
 from ds2fast.io.scores import map_scores
 from ds2fast_cli.commands import program
 from ds2fast_cli.exits import exit_code
@@ -494,6 +495,19 @@ def test_the_encoder_is_looked_for_before_the_data_are_read(tmp_path: Path) -> N
 def test_wrong_use_of_options_is_exit_code_2() -> None:
     assert run("select", "x.jsonl", "-o", "out", "--no-such-option").exit_code == 2
     assert run("select", "x.jsonl").exit_code == 2
+
+
+def test_an_address_without_its_engine_is_told_by_the_options() -> None:
+    result = run("select", "x.jsonl", "-n", 5, "-o", "out", "--address", "auto")
+    assert "--address names a Ray cluster: expected --engine ray" in error_of(result, 2)
+
+
+def test_help_says_up_to_which_pool_the_graph_is_exact() -> None:
+    words = " ".join(run("select", "--help").stdout.split())
+    assert f"N²·d = {EXACT_UP_TO:.1e}".replace("e+", "e") in words
+    assert "300 000 rows of 384 numbers or 370 000 of 256" in words
+    for rows, width in ((300_000, 384), (370_000, 256)):
+        assert abs(rows**2 * width / EXACT_UP_TO - 1) < 0.02
 
 
 def caused(error: Exception, cause: Exception | None) -> Exception:

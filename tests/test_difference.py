@@ -75,6 +75,28 @@ def test_settings_that_differ(made: tuple[Path, Selection, Selection]) -> None:
     assert "  n: 20 | 30" in str(found).splitlines()
 
 
+def test_a_plan_is_no_setting_and_long_numbers_are_short(
+    made: tuple[Path, Selection, Selection], tmp_path: Path
+) -> None:
+    shutil.copytree(made[0] / "first", tmp_path / "other")
+    manifest = json.loads((tmp_path / "other" / "manifest.json").read_text())
+    settings = {**manifest["settings"], "recall": 0.123456789, "trust_of": 0.98000001}
+    settings["memory_plan"] = {"limit": 5, "stages": {"checks": {"seconds": 0.25}}}
+    graph = {**manifest["graph"], "recall_interval": [0.97912345, 0.98312345]}
+    edit_manifest(tmp_path / "other", settings=settings, graph=graph)
+    shutil.copytree(tmp_path / "other", tmp_path / "near")
+    settings["trust_of"] = 0.98000002
+    edit_manifest(tmp_path / "near", settings=settings)
+    found = difference(made[0] / "first", tmp_path / "other")
+    assert "memory_plan" not in str(found)
+    lines = str(found).splitlines()
+    assert "  recall: 0.98 | 0.1235" in lines
+    assert "  graph.recall_interval: None | [0.9791, 0.9831]" in lines
+    assert found.settings["recall"] == (0.98, 0.123456789)
+    near = difference(tmp_path / "other", tmp_path / "near")
+    assert "  trust_of: 0.98000001 | 0.98000002" in str(near).splitlines()
+
+
 def test_what_was_excluded_is_told(tmp_path: Path) -> None:
     pool = write_pool(tmp_path / "pool.jsonl")
     (tmp_path / "eval.jsonl").write_text(pool.read_text().splitlines()[3])

@@ -101,6 +101,26 @@ def test_where_it_stands_by_score_and_rarity(made: tuple[Path, Selection]) -> No
         assert f"higher than that of {common} of {ROWS - 1} rated rows" in words
 
 
+@pytest.mark.parametrize(
+    ("recall", "said"),
+    [
+        (0.98149, " (98.1% of all rows' true neighbours, by a sample)"),
+        (float("nan"), ""),
+    ],
+)
+def test_neighbours_of_an_approximate_graph_are_called_so(
+    made: tuple[Path, Selection], tmp_path: Path, recall: float, said: str
+) -> None:
+    graph = replace(made[1].graph, method="approximate", recall=recall)
+    save_run(write_pool(tmp_path / "pool.jsonl"), tmp_path / "out", graph=graph, embeddings=None)
+    words = words_of(explain(tmp_path / "out", 3), "neighbours")
+    assert words.startswith(
+        f"the {graph.k} nearest that an approximate search found{said} have cosines of "
+    )
+    exact = words_of(explain(made[0], 3), "neighbours")
+    assert exact.startswith(f"the {graph.k} nearest have cosines of ")
+
+
 def test_an_unrated_row(made: tuple[Path, Selection]) -> None:
     found = explain(made[0], UNRATED_ROW)
     assert found.reason == "unrated"

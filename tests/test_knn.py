@@ -147,6 +147,11 @@ BAD_ARGUMENTS: list[tuple[str, dict[str, Any], type[Ds2fastError], str]] = [
      r"embeddings: expected shape \(N, d\) with d >= 1, got \(3,\)"),
     ("three axes", {"embeddings": ROWS[None]}, InputError,
      r"embeddings: expected shape \(N, d\) with d >= 1, got \(1, 12, 3\)"),
+    ("a file", {"embeddings": "x.npy"}, InputTypeError,
+     r"embeddings: expected an array \(N, d\), got the path 'x.npy'; pass "
+     r"numpy.load\('x.npy', mmap_mode='r'\)"),
+    ("a path", {"embeddings": Path("x.npy")}, InputTypeError,
+     r"embeddings: expected an array \(N, d\), got the path 'x.npy'; .*"),
     ("a number", {"embeddings": 1.0}, InputError,
      r"embeddings: expected shape \(N, d\) with d >= 1, got \(\)"),
     ("no columns", {"embeddings": ROWS[:, :0]}, InputError,

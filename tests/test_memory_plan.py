@@ -45,6 +45,9 @@ MIB = 1 << 20
         (" 1.5 kib ", 1536),
         ("2tb", 2 * 1000**4),
         ("17B", 17),
+        ("4G", 4 * 1024**3),
+        ("500m", 500 * 1024**2),
+        ("1.5k", 1536),
         (17, 17),
         (np.int64(2**40), 2**40),
     ],
@@ -53,10 +56,15 @@ def test_amounts(written: Any, expected: int) -> None:
     assert as_memory(written) == expected
 
 
-@pytest.mark.parametrize("written", ["4", "4G", "GiB", "-1GiB", "4 GiB of it", "", "0 MB", 0, -5])
+@pytest.mark.parametrize("written", ["4", "4ib", "GiB", "-1GiB", "4 GiB of it", "", "0 MB", 0, -5])
 def test_what_is_no_amount_is_refused(written: Any) -> None:
     with pytest.raises(InputError, match=r"max_memory: expected .*got"):
         as_memory(written)
+
+
+def test_an_amount_below_0_is_called_so() -> None:
+    with pytest.raises(InputError, match=r"max_memory: expected a positive number .* got '-1GB'"):
+        as_memory("-1GB")
 
 
 @pytest.mark.parametrize("written", [1.5, True, None, b"4GiB"])
@@ -525,7 +533,7 @@ def test_the_command_line_tells_the_plan_before_the_work(
         (["--max-memory", "4 elephants"], "max_memory: expected a number with a unit"),
         (["--max-memory", "20MiB"], "max_memory: expected at least"),
         (["--recall", "1.5"], "recall: expected a share in (0, 1], got 1.5"),
-        (["--address", "head:6379"], "address: expected None with engine='local'"),
+        (["--address", "head:6379"], "--address names a Ray cluster: expected --engine ray"),
     ],
 )
 def test_the_command_line_refuses_before_it_writes(

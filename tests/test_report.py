@@ -229,6 +229,20 @@ def test_without_texts_and_without_an_estimate() -> None:
     assert len([svg for svg in page.named("svg") if svg.get("role") != "img"]) == 2
 
 
+def test_how_many_neighbours_an_approximate_graph_has_is_told(
+    selection: ds2fast.Selection, page: Page
+) -> None:
+    graph = replace(
+        selection.graph, method="approximate", recall=0.98123, recall_interval=(0.9787, 0.9842)
+    )
+    words = Page(report_html(replace(selection, graph=graph))).words
+    assert (
+        "an approximate search: 98.1% of the true ones, by a sample of rows searched exactly "
+        "(95% interval 97.9% to 98.4%)."
+    ) in words
+    assert "approximate search" not in page.words
+
+
 def test_unrated_rows_and_one_selected() -> None:
     scores = hostile_selection().given_scores.copy()
     scores[::10] = -1

@@ -909,3 +909,23 @@ def test_planted_errors_on_real_embeddings_are_found(shared_data: Path) -> None:
     selection = ds2fast.select(scores=scores, embeddings=rows, n=264, num_levels=6)
     given = ds2fast.dual_sort(scores, selection.long_tail, 264)
     assert true[selection.indices].mean() > true[given].mean() + 0.2
+
+
+@pytest.mark.filterwarnings("ignore::ds2fast.WeakEvidenceWarning")
+def test_how_neighbours_were_found_is_told_where_it_is_not_as_asked_or_not_exact() -> None:
+    rows, scores = make_pool(0)
+    given: dict[str, Any] = {"scores": scores, "num_levels": NUM_LEVELS, "progress": False}
+    asked = ds2fast.diagnose(embeddings=rows, graph_method="approximate", **given)
+    assert asked.graph.method == "exact"  # so few rows cost less
+    assert "exact graph, though an approximate one was asked for" in str(asked)
+    assert "exact graph" not in str(ds2fast.diagnose(embeddings=rows, **given))
+    lacking = replace(
+        asked.graph, method="approximate", recall=0.98123, recall_interval=(0.9787, 0.9842)
+    )
+    of_another = ds2fast.select(graph=lacking, n=5, graph_method="approximate", **given)
+    assert (
+        "approximate graph: 98.1% of the true neighbours, by a sample of rows searched exactly "
+        "(95 % interval 97.9% to 98.4%)"
+    ) in str(of_another)
+    brought = ds2fast.select(graph=asked.graph, n=5, graph_method="approximate", **given)
+    assert "asked for" not in str(brought)

@@ -192,6 +192,18 @@ def test_what_is_no_work_folder_stays_as_it_is(tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_what_is_left_of_a_folder_that_was_being_removed_goes_with_any_run(tmp_path: Path) -> None:
+    digest = "0123456789abcdef0123456789abcdef"
+    names = [f".{digest}.0123456789ab.tmp", ".notes.0123456789ab.tmp", f".{digest}.tmp"]
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "rows.npy").write_bytes(b"the rest")
+    (tmp_path / f".{digest}.ba9876543210.tmp").symlink_to(names[1])
+    assert remove_abandoned(tmp_path) == 0
+    assert not (tmp_path / names[0]).exists()
+    assert all((tmp_path / name / "rows.npy").exists() for name in names[1:])
+
+
 def test_leftovers_of_killed_processes_go(tmp_path: Path) -> None:
     with WorkFolder(tmp_path, KEY) as work:
         half = work.path / ".rows.npy.0123456789ab.tmp"

@@ -10,7 +10,7 @@ import numpy as np
 from ds2fast.encoder_record import describe_encoder
 from ds2fast.graph import KnnGraph
 from ds2fast.outcome import Diagnosis, Selection
-from ds2fast.results import DoubleArray, IntArray, TransitionEstimate, Verdict
+from ds2fast.results import DoubleArray, TransitionEstimate, Verdict
 
 
 def describe_selection(selection: Selection) -> str:
@@ -21,7 +21,7 @@ def describe_selection(selection: Selection) -> str:
 
 def describe_findings(selection: Selection) -> str:
     """What the stages found and what decided the selection."""
-    parts = [_describe_start(selection.given_scores, selection.encoder, selection.graph)]
+    parts = [_describe_start(selection)]
     if selection.transition is not None:
         parts.append(describe_transition(selection.transition))
     parts += [
@@ -44,7 +44,7 @@ def describe_diagnosis_findings(diagnosis: Diagnosis) -> str:
     """T and what it rests on, without the pool."""
     return "\n\n".join(
         (
-            _describe_start(diagnosis.given_scores, diagnosis.encoder, diagnosis.graph),
+            _describe_start(diagnosis),
             describe_transition(diagnosis.transition),
             _describe_verdict(diagnosis.verdict),
             describe_timings(diagnosis.timings),
@@ -125,24 +125,35 @@ def describe_timings(timings: Mapping[str, float]) -> str:
     return f"took {sum(timings.values()):.1f} s: {stages}"
 
 
-def _describe_start(scores: IntArray, encoder: Mapping[str, Any] | None, graph: KnnGraph) -> str:
+def _describe_start(result: Selection | Diagnosis) -> str:
     """What the stages had to start from."""
+    scores = result.given_scores
     rated = int((scores >= 0).sum())
     lines = [f"{rated} rated rows, {len(scores) - rated} unrated (never selected)"]
-    if encoder is not None:
-        lines.append(describe_encoder(encoder))
-    return "\n".join([*lines, *describe_graph(graph)])
+    if result.encoder is not None:
+        lines.append(describe_encoder(result.encoder))
+    return "\n".join([*lines, *describe_graph(result.graph, result.settings)])
 
 
-def describe_graph(graph: KnnGraph) -> list[str]:
-    """How much of the neighbours an approximate graph has; nothing is to be said of others."""
+def describe_graph(graph: KnnGraph, settings: Mapping[str, Any]) -> list[str]:
+    """How much of the neighbours an approximate graph has, or why it is none that was asked for."""
+    if graph.method == "exact" and _asks_for_approximate(settings):
+        return [
+            "exact graph, though an approximate one was asked for: for so few rows, or so high a "
+            "recall, it is the cheaper one"
+        ]
     if graph.method != "approximate" or graph.recall_interval is None:
         return []
     low, high = graph.recall_interval
     return [
-        f"approximate graph: {graph.recall:.1%} of the true neighbours ({low:.1%} to {high:.1%}), "
-        "by a sample of rows searched exactly"
+        f"approximate graph: {graph.recall:.1%} of the true neighbours, by a sample of rows "
+        f"searched exactly (95 % interval {low:.1%} to {high:.1%})"
     ]
+
+
+def _asks_for_approximate(settings: Mapping[str, Any]) -> bool:
+    """Whether it was asked for by name, and the graph was made then."""
+    return settings.get("graph_method") == "approximate" and not settings.get("graph_given")
 
 
 def _describe_curation(selection: Selection) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from ds2fast import _core
 from ds2fast.arguments import as_numbers, as_type
-from ds2fast.errors import InputError
+from ds2fast.errors import InputError, InputTypeError
 from ds2fast.results import DoubleArray, RowArray
 
 MAX_ROWS = 2**31 - 1
@@ -18,6 +19,12 @@ MAX_WIDTH = 2**16
 
 def as_embedding_rows(embeddings: npt.ArrayLike) -> RowArray:
     """`embeddings` as the search reads them: themselves where they are so, else a float32 copy."""
+    if isinstance(embeddings, str | os.PathLike):
+        path = os.fspath(embeddings)
+        raise InputTypeError(
+            f"embeddings: expected an array (N, d), got the path {path!r}; pass "
+            f"numpy.load({path!r}, mmap_mode='r')"
+        )
     array = as_numbers(embeddings, "embeddings")
     if array.ndim != 2 or array.shape[1] < 1:
         raise InputError(f"embeddings: expected shape (N, d) with d >= 1, got {array.shape}")

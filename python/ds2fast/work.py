@@ -242,6 +242,8 @@ def remove_abandoned(folder: Path, *, days: float = 30.0) -> int:
     >>> remove_abandoned(Path("work"))
     0
     """
+    for entry in Path(folder).glob(".*.tmp"):
+        _remove_leftover(entry)
     removed = 0
     for path in sorted(Path(folder).glob("*")):
         journal, lock = path / "journal", WriterLock(path / "lock")
@@ -382,6 +384,13 @@ def _is_work_folder(path: Path) -> bool:
         return is_ours and (path / "journal").is_file()
     except OSError:  # not there, or not for us to read
         return False
+
+
+def _remove_leftover(path: Path) -> None:
+    """Remove the rest of a folder of ours, of which a process was killed as it removed it."""
+    found = TEMPORARY_NAME.fullmatch(path.name)
+    if found and _DIGEST.fullmatch(found[1]) and path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_older(journal: Path, days: float) -> bool:

@@ -25,7 +25,7 @@ def rarest(similarities: FloatArray, rows: IdArray) -> IdArray:
     Parameters
     ----------
     similarities : (N, k) float32
-        Of the graph.
+        Of the graph; those of other rows are not looked at, and may be anything yet.
     rows : (M,) int32
         Rows to choose from.
 
@@ -41,5 +41,5 @@ def rarest(similarities: FloatArray, rows: IdArray) -> IdArray:
     [1]
     """
     count = min(max(1, int(SHARE * len(rows))), MOST)
-    means = similarities[:, :HEARD].mean(axis=1)[rows]
+    means = similarities[rows, :HEARD].mean(axis=1)
     return np.sort(np.argpartition(means, count - 1)[:count]).astype(np.int32)

@@ -21,7 +21,7 @@ def open_engine(engine: str = "local", address: str | None = None) -> Engine:
     engine : {"local", "ray"}
         "local" runs in this process, "ray" on a Ray cluster (the extra `ray`).
     address : str, optional
-        With "ray", the cluster: "auto", host:port or ray://host:port, as `ray.init` takes them.
+        With "ray", the cluster that this machine is a node of: "auto" or host:port.
         None starts one on this machine, with all its cores, for as long as the engine is open.
 
     Returns
@@ -65,8 +65,11 @@ def check_engine(engine: str, address: str | None) -> None:
         raise InputTypeError(f"address: expected a str or None, got {type(address).__name__}")
     if address is not None and engine != "ray":
         raise InputError(f"address: expected None with engine={engine!r}, got {address!r}")
-    if address is not None and not address.strip():
-        raise InputError(f"address: expected 'auto', host:port or ray://host:port, got {address!r}")
+    if address is not None and (not address.strip() or address.strip().startswith("ray://")):
+        raise InputError(
+            "address: expected 'auto' or host:port, of a cluster that this machine is a node of "
+            f"(Ray Data knows no way through a Ray client), got {address!r}"
+        )
     if engine == "ray":
         check_extra()
         knock(address)
@@ -92,7 +95,7 @@ def knock(address: str | None) -> None:
     InputError
         Nobody does.
     """
-    host, _, port = (address or "").strip().removeprefix("ray://").rpartition(":")
+    host, _, port = (address or "").strip().rpartition(":")
     if not host or not port.isdigit():
         return
     try:

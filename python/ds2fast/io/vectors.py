@@ -15,6 +15,7 @@ from ds2fast.io.place import Sources, check_place
 from ds2fast.results import FloatArray
 
 _MAGIC = np.lib.format.MAGIC_PREFIX
+_ARCHIVE = b"PK"  # how a zip archive begins, and so a .npz
 
 
 def check_vectors_output(
@@ -80,7 +81,7 @@ def load_vectors(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     Raises
     ------
     InputFileError
-        A file that is missing, or is no .npy file.
+        A file that is missing, or is no .npy file; of a .npz archive that is said.
 
     Examples
     --------
@@ -92,7 +93,18 @@ def load_vectors(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     try:
         return np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError, EOFError) as error:
+        if isinstance(error, ValueError) and _is_archive(path):
+            raise InputFileError(
+                f"embeddings: expected a .npy file of one array, {os.fspath(path)} is an .npz "
+                "archive; take the vectors out of it: numpy.save('vectors.npy', "
+                "numpy.load(...)[name])"
+            ) from error
         raise InputFileError(
             f"embeddings: expected a .npy file of vectors, could not read {os.fspath(path)}: "
             f"{getattr(error, 'strerror', None) or error}"
         ) from error
+
+
+def _is_archive(path: str | os.PathLike[str]) -> bool:
+    with Path(path).open("rb") as file:
+        return file.read(len(_ARCHIVE)) == _ARCHIVE

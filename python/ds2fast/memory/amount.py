@@ -13,8 +13,9 @@ _UNITS = {
     "b": 1,
     "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
     "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
+    "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40,
 }  # fmt: skip
-_AMOUNT = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]?i?b)\s*", re.IGNORECASE)
+_AMOUNT = re.compile(r"\s*(-?)(\d+(?:\.\d*)?|\.\d+)\s*([kmgt](?:i?b)?|b)\s*", re.IGNORECASE)
 
 
 def as_memory(value: object, name: str = "max_memory") -> int:
@@ -24,7 +25,8 @@ def as_memory(value: object, name: str = "max_memory") -> int:
     ----------
     value : int or str
         Bytes, or a number with a unit: B, kB, MB, GB, TB (powers of 1000), KiB, MiB, GiB, TiB
-        (powers of 1024), in either case.
+        (powers of 1024), in either case. A letter alone, as in 500M or 4G, is a power of 1024, as
+        container tools have it.
     name : str
         What the amount is called in messages.
 
@@ -42,8 +44,8 @@ def as_memory(value: object, name: str = "max_memory") -> int:
 
     Examples
     --------
-    >>> as_memory("4GiB"), as_memory("500 MB"), as_memory(1_000_000)
-    (4294967296, 500000000, 1000000)
+    >>> as_memory("4GiB"), as_memory("4G"), as_memory("500 MB"), as_memory(1_000_000)
+    (4294967296, 4294967296, 500000000, 1000000)
     """
     if isinstance(value, str):
         return _parse(value, name)
@@ -62,7 +64,7 @@ def _parse(text: str, name: str) -> int:
             f"{name}: expected a number with a unit (B, kB, MB, GB, TB, KiB, MiB, GiB, TiB) such "
             f"as '4GiB' or '500 MB', got {text!r}"
         )
-    amount = int(float(found[1]) * _UNITS[found[2].lower()])
-    if amount < 1:
-        raise InputError(f"{name}: expected more than 0 bytes, got {text!r}")
+    amount = int(float(found[2]) * _UNITS[found[3].lower()])
+    if found[1] or amount < 1:
+        raise InputError(f"{name}: expected a positive number of bytes, got {text!r}")
     return amount

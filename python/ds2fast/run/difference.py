@@ -17,8 +17,11 @@ from ds2fast.run.finished import FinishedRun
 SHOWN_ROWS = 5
 """Rows of either selection alone that are shown, best first."""
 
-_NO_SETTINGS = {"misrated", "corrected", "embeddings_given", "graph_given"}
+_NO_SETTINGS = {"misrated", "corrected", "embeddings_given", "graph_given", "memory_plan"}
 """What lies among settings in a manifest but is none: results, and whence a part came."""
+
+_DIGITS = 4
+"""Of a broken number, behind the point, where they tell two settings apart."""
 
 _ABSENT = "not given"
 
@@ -282,9 +285,20 @@ def _fates(run: FinishedRun) -> dict[str, int]:
 def _settings_words(settings: Mapping[str, tuple[Any, Any]]) -> str:
     if not settings:
         return "all settings are the same"
-    return "\n".join(
-        ("settings that differ", *(f"  {name}: {a} | {b}" for name, (a, b) in settings.items()))
-    )
+    pairs = ((name, *_told_apart(a, b)) for name, (a, b) in settings.items())
+    return "\n".join(("settings that differ", *(f"  {name}: {a} | {b}" for name, a, b in pairs)))
+
+
+def _told_apart(one: Any, two: Any) -> tuple[str, str]:
+    """Two settings in words: with few digits, but where they would look the same."""
+    short = str(_short(one)), str(_short(two))
+    return short if short[0] != short[1] else (str(one), str(two))
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_short(part) for part in value]
+    return round(value, _DIGITS) if isinstance(value, float) else value
 
 
 def _verdict_words(verdicts: tuple[str, str]) -> str:

@@ -137,7 +137,8 @@ def _neighbour_words(found: Findings, row: int) -> str:
     ids, cosines = found.graph.indices[row], found.graph.similarities[row]
     levels = found.columns["given_score"][ids]
     rated = levels[levels >= 0]
-    words = f"the {len(ids)} nearest have cosines of {cosines[0]:.2f} to {cosines[-1]:.2f}"
+    nearest = f"the {len(ids)} nearest{_found_words(found.graph)}"
+    words = f"{nearest} have cosines of {cosines[0]:.2f} to {cosines[-1]:.2f}"
     if not len(rated):
         return f"{words}; none of them is rated"
     counts = ", ".join(
@@ -145,6 +146,16 @@ def _neighbour_words(found: Findings, row: int) -> str:
         for level, count in zip(*np.unique(rated, return_counts=True), strict=True)
     )
     return f"{words}; {len(rated)} are rated: {counts}"
+
+
+def _found_words(graph: KnnGraph) -> str:
+    """That an approximate search may have missed nearer rows, and how many it finds."""
+    if graph.method != "approximate":
+        return ""
+    words = " that an approximate search found"
+    if np.isnan(graph.recall):
+        return words
+    return f"{words} ({graph.recall:.1%} of all rows' true neighbours, by a sample)"
 
 
 def _curation_words(found: Findings, figures: Mapping[str, Any]) -> str:

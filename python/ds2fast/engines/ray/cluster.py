@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +15,14 @@ from ds2fast.engines.ray.nodes import check_nodes
 from ds2fast.errors import InputError
 
 _STORE = "object_store_memory"
-_TURN = 5.0  # seconds after which is looked whether there are nodes yet that compute
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}  # a cluster of ours tells nobody that it runs
+_TURN = 5.0  # seconds between two looks at the nodes, while nothing comes
+
+# Nobody is told what runs. A thread of Ray Data's that gathers it would, besides, outlive the
+# connection, and end this process where it asks for something just then.
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DATA_USAGE_DISABLED": "1"}
+
+LONGEST_ALONE = 600.0
+"""Seconds without a node to compute on: as long as others may take to come in its place."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +65,16 @@ class Cluster(Closing):
         import ray
 
         self._is_ours = not ray.is_initialized()
-        if self._is_ours:
-            _join(address)
-        elif address not in {None, "auto", ray.get_runtime_context().gcs_address}:
-            raise InputError(
-                "address: expected that of the cluster that this process is in "
-                f"({ray.get_runtime_context().gcs_address}), got {address!r}"
-            )
+        self._variables = ExitStack()
         try:
+            self._variables.enter_context(_variables(**_QUIET))
+            if self._is_ours:
+                _join(address)
+            elif address not in {None, "auto", ray.get_runtime_context().gcs_address}:
+                raise InputError(
+                    "address: expected that of the cluster that this process is in "
+                    f"({ray.get_runtime_context().gcs_address}), got {address!r}"
+                )
             self.environment = check_nodes([(one.id, one.host) for one in self.nodes()])
         except BaseException:
             self.close()
@@ -73,9 +82,7 @@ class Cluster(Closing):
 
     def nodes(self) -> list[Node]:
         """Those that are alive and may compute."""
-        import ray
-
-        found = [_node_of(record) for record in ray.nodes() if record["Alive"]]
+        found = _alive()
         able = [node for node in found if node.cpus]
         if not able:
             raise InputError(
@@ -97,26 +104,30 @@ class Cluster(Closing):
 
         What this process puts there lies in its own node's, and each node has what its tasks need.
         """
-        import ray
+        return min(node.store for node in _alive() if node.store)
 
-        nodes = [_node_of(record) for record in ray.nodes() if record["Alive"]]
-        return min(node.store for node in nodes if node.store)
-
-    def first_of(self, tasks: Collection[Any]) -> Any:
-        """The task that is done first, of some that were sent.
+    def first_of(self, tasks: Collection[Any], cpus: int) -> Any:
+        """The task that is done first, of some that were sent and ask for so many cores.
 
         Raises
         ------
         InputError
-            No node is left that could ever do one.
+            For ten minutes there was no node that could do one.
         """
         import ray
 
+        last = time.monotonic()
         while True:
             ready, _ = ray.wait(list(tasks), num_returns=1, timeout=_TURN)
             if ready:
                 return ready[0]
-            self.nodes()
+            if any(node.cpus >= cpus for node in _alive()):
+                last = time.monotonic()
+            elif time.monotonic() - last >= LONGEST_ALONE:
+                raise InputError(
+                    f"address: expected a cluster that keeps a node with {cpus} cores to compute "
+                    f"on, got none for {LONGEST_ALONE:.0f} seconds"
+                )
 
     def close(self) -> None:
         """Leave the cluster; one that was started here ends."""
@@ -124,6 +135,13 @@ class Cluster(Closing):
             import ray
 
             ray.shutdown()
+        self._variables.close()
+
+
+def _alive() -> list[Node]:
+    import ray
+
+    return [_node_of(record) for record in ray.nodes() if record["Alive"]]
 
 
 def _join(address: str | None) -> None:
@@ -133,8 +151,7 @@ def _join(address: str | None) -> None:
     if address is None:
         options["include_dashboard"] = False
     try:
-        with _variables(**_QUIET):
-            ray.init(address="local" if address is None else address, **options)
+        ray.init(address="local" if address is None else address, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         ray.shutdown()
         raise InputError(

@@ -110,7 +110,7 @@ class _Search:
         try:
             while left or self._out:
                 self._send(left)
-                self._receive(self._cluster.first_of(self._out))
+                self._receive(self._cluster.first_of(self._out, self._cpus))
                 done = total - len(left) - len(self._out)
                 reporter.update(_STAGE, done, total, unit=" pairs of blocks")
         finally:

@@ -120,7 +120,7 @@ class RayRunner:
                         out[send(block)] = block
                     if not out:
                         return
-                    ready = self._cluster.first_of(out)
+                    ready = self._cluster.first_of(out, self._cpus)
                     found = ray.get(ready)
                     block = out.pop(ready)
                     yield block, found
