@@ -42,6 +42,16 @@ def held(folder: Path, function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def noting(folder: Path, variable: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of which each call notes a variable of its environment, as a file's name."""
+
+    def call(*arguments: Any, **more: Any) -> Any:
+        (folder / os.environ.get(variable, "unset")).touch()
+        return function(*arguments, **more)
+
+    return call
+
+
 def killing() -> Callable[..., Any]:
     """A function that kills the process that calls it."""
 

@@ -18,14 +18,16 @@ from click.testing import CliRunner, Result
 
 import ds2fast
 from ds2fast.blocks import blocks_memory
-from ds2fast.embedding import embed
+from ds2fast.embedding import embed, encoder_info, resolve_encoder
 from ds2fast.errors import InputError, InputTypeError, OutputError
 from ds2fast.io.origin import save_with_origin
 from ds2fast.io.scratch import Spool, reserve, scratch_array
 from ds2fast.memory import as_memory, machine
-from ds2fast.memory.load import EncoderLoad, Load
+from ds2fast.memory.kept import kept_bytes
+from ds2fast.memory.load import EncoderLoad, Load, encoder_load
 from ds2fast.memory.machine import available_memory, held_memory, lies_in_memory
 from ds2fast.memory.plan import plan_run
+from ds2fast.memory.room import check_room
 from ds2fast.memory.stages import Layout, plan_stages
 from ds2fast_cli.commands import program
 from encoder_fixtures import WORDS, make_tiny_encoder
@@ -148,8 +150,17 @@ def test_all_is_in_memory_where_there_is_room() -> None:
     plan = plan_run(MILLION, max_memory=None, held=100 * MIB, available=64 << 30)
     assert plan.layout == Layout()
     assert plan.disk == 0
-    # Vectors and tokens stand beside one another at the end of the embedding.
-    assert plan.peak > 4 * 1_000_000 * 384 + 4 * 150_000_000
+    assert plan.peak > 4 * 1_000_000 * 384
+
+
+def test_all_tokens_are_held_but_those_of_a_static_model_that_runs_here() -> None:
+    def held(load: Load) -> int:
+        plan = plan_run(load, max_memory=None, held=100 * MIB, available=64 << 30)
+        return next(stage.memory for stage in plan.stages if stage.name == "embedding")
+
+    transformer = replace(MILLION, encoder=replace(STATIC, is_static=False))
+    assert held(transformer) - held(MILLION) == 4 * 150_000_000
+    assert held(replace(MILLION, engine="ray")) == held(transformer)
 
 
 def test_vectors_go_to_disk_first_and_then_the_graph() -> None:
@@ -180,6 +191,19 @@ def test_what_can_never_fit_is_refused_with_the_least_that_does() -> None:
     plan_run(MILLION, max_memory=enough, held=100 * MIB, available=64 << 30)
     with pytest.raises(InputError, match="max_memory: expected at least"):
         plan_run(MILLION, max_memory=enough - MIB, held=100 * MIB, available=64 << 30)
+
+
+def test_few_rows_hold_less_where_nothing_goes_to_disk() -> None:
+    few = Load(3000, 8, neighbours=20, levels=6)
+    in_memory, on_disk = (
+        max(stage.memory for stage in plan_stages(few, 0, layout))
+        for layout in (Layout(), Layout(graph_on_disk=True))
+    )
+    assert in_memory < on_disk  # a search by blocks has the room of a block beside it
+    enough = f"at least {-(-in_memory // MIB)}MiB"
+    with pytest.raises(InputError, match=enough):
+        plan_run(few, max_memory=in_memory - 1, held=0, available=None)
+    assert plan_run(few, max_memory=None, held=0, available=0).layout == Layout()
 
 
 def test_a_small_machine_sends_work_to_disk_but_refuses_nothing() -> None:
@@ -215,12 +239,147 @@ def test_a_graph_that_was_given_is_not_planned_to_lie_on_disk() -> None:
 
 def test_the_plan_names_each_stage_with_its_bytes_and_time() -> None:
     plan = plan_run(MILLION, max_memory=3 << 30, held=100 * MIB, available=None)
-    first, *lines = plan.describe().splitlines()
+    first, *lines, of_times = plan.describe().splitlines()
     assert first == "plan for 1000000 rows, max_memory 3.0 GiB:"
     stages = ["read", "embedding", "graph", "transition", "curation", "choice", "save"]
     assert [line.split()[0] for line in lines] == stages
-    assert all("in memory" in line and ", about " in line for line in lines)
+    assert all("in memory" in line for line in lines)
+    assert lines[0].endswith(", done")  # the rows are there when it is told
+    assert all(", about " in line for line in lines[1:])
+    assert of_times.startswith("  times are of ")
     assert json.loads(json.dumps(plan.record()))["stages"]["graph"]["memory"] > 0
+
+
+def _seconds(load: Load) -> dict[str, float]:
+    return {stage.name: stage.seconds for stage in plan_stages(load, 0, Layout())}
+
+
+def test_times_are_about_those_that_were_measured() -> None:
+    """On two cores with AVX-512 and VNNI; within a factor of 1.5."""
+    exact = Load(300_000, 384, neighbours=10, levels=6, threads=2)
+    assert 27.6 / 1.5 < _seconds(exact)["graph"] < 27.6 * 1.5
+    approximate = Load(1_000_000, 384, neighbours=10, levels=6, is_exact=False, threads=2)
+    assert 8 / 1.5 < _seconds(approximate)["graph"] < 8 * 1.5
+    whole = Load(
+        1_000_000, 256, neighbours=20, levels=6, tokens=225_000_000,
+        encoder=replace(STATIC, width=256), is_exact=False, threads=2,
+    )  # fmt: skip
+    seconds = _seconds(whole)
+    assert 31.2 / 1.5 < seconds["embedding"] < 31.2 * 1.5
+    assert 19.0 / 1.5 < seconds["graph"] < 19.0 * 1.5
+    assert max(seconds[name] for name in ("transition", "curation", "choice", "save")) <= 3
+
+
+def test_an_exact_graph_takes_four_times_as_long_for_twice_the_rows() -> None:
+    load = Load(100_000, 384, neighbours=10, levels=6)
+    for is_exact, times, word in ((True, 4.0, "exact"), (False, 2.0, "approximate")):
+        one = replace(load, is_exact=is_exact)
+        twice = replace(one, num_rows=2 * one.num_rows)
+        assert _seconds(twice)["graph"] == pytest.approx(times * _seconds(one)["graph"])
+        told = plan_run(one, max_memory=None, held=0, available=None).describe().splitlines()
+        assert next(line for line in told if "  graph " in line).endswith(f"({word})")
+
+
+def test_what_runs_in_float32_takes_longer() -> None:
+    encoder = EncoderLoad(width=384, weight_bytes=90 * MIB, most_tokens=256, is_static=False)
+    fast = Load(10_000, 384, neighbours=10, levels=6, tokens=1_000_000, encoder=encoder)
+    compared, float32 = (replace(fast, exact_tokens=tokens) for tokens in (100_000, 1_000_000))
+    times = [_seconds(load)["embedding"] for load in (fast, compared, float32)]
+    assert times == sorted(set(times))
+    # 281 texts a second in int8, 120 in float32: see README.md.
+    assert 281 / 120 / 1.5 < times[2] / times[0] < 281 / 120 * 1.5
+
+
+def test_a_static_model_takes_the_time_and_room_of_the_encoder_it_is_compared_with() -> None:
+    alone = replace(MILLION, exact_tokens=150_000)
+    beside = replace(alone, encoder=replace(STATIC, teacher_bytes=90 * MIB))
+    assert _seconds(beside)["embedding"] > _seconds(alone)["embedding"] + 1
+    held = [
+        plan_stages(load, 0, Layout(vectors_on_disk=True))[1].memory for load in (alone, beside)
+    ]
+    assert held[1] - held[0] == 90 * MIB
+    # In memory the vectors, which come later, are more than that.
+    assert plan_stages(alone, 0, Layout())[1] == replace(
+        plan_stages(beside, 0, Layout())[1], seconds=_seconds(alone)["embedding"]
+    )
+
+
+def test_a_width_that_an_encoder_does_not_tell_is_assumed_and_said_so(tmp_path: Path) -> None:
+    tiny = make_tiny_encoder(tmp_path / "tiny")
+    files = resolve_encoder(tiny.directory)
+    told, untold = (
+        encoder_load(one) for one in (files, replace(files, architecture=None, config={}))
+    )
+    assert (told.tells_width, untold.tells_width) == (True, False)
+    assert told.width < untold.width
+    load = Load(100_000, untold.width, neighbours=10, levels=6, tokens=1000, encoder=untold)
+    plan = plan_run(load, max_memory=None, held=0, available=None)
+    assert plan.stages[1].name == "embedding"
+    assert plan.stages[1].memory > 4 * 100_000 * untold.width
+    assert f"this encoder does not tell: {untold.width} numbers are assumed" in plan.describe()
+    known = plan_run(replace(load, encoder=told), max_memory=None, held=0, available=None)
+    assert "does not tell" not in known.describe()
+
+
+def test_vectors_that_the_cache_has_are_told_and_need_no_room_again(
+    static_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, texts = tmp_path / "cache", sorted(set(_texts(500)))
+    sha256 = encoder_info(static_model).weights_sha256
+    assert kept_bytes(cache, sha256) == 0
+    embed(texts, model=static_model, cache_dir=cache, progress=False)
+    kept = kept_bytes(cache, sha256)
+    assert kept == len(texts) * (4 * 64 + 28)
+    assert kept_bytes(cache, "of others") == kept_bytes(False, sha256) == 0
+    load = Load(
+        len(texts), 64, neighbours=3, levels=5, tokens=10_000, has_store=True,
+        encoder=EncoderLoad(64, 0, None, is_static=True),
+    )  # fmt: skip
+    first, again = (
+        replace(
+            plan_run(replace(load, kept=there), max_memory=None, held=0, available=None),
+            layout=Layout(vectors_on_disk=True),
+        )
+        for there in (0, kept)
+    )
+    assert first.record() == again.record()
+    assert f"the cache take no time: it has {len(texts)} of" in again.describe()
+    assert "the cache take no time" not in first.describe()
+    usage = type("Usage", (), {"free": first.disk - 1})
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: usage)
+    with pytest.raises(OutputError, match="max_memory: expected room for"):
+        check_room(first, cache)
+    check_room(again, cache)
+
+
+def test_what_a_run_has_to_do_is_read_off_its_settings(
+    static_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[Load] = []
+
+    def plan(load: Load, **known: Any) -> Any:
+        loads.append(load)
+        return plan_run(load, **known)
+
+    monkeypatch.setattr("ds2fast.stages.plan_run", plan)
+    for recall in (0.9, 1.0):  # of all neighbours: an exact search
+        ds2fast.select(
+            _rows(), n=9, k=3, model=static_model, cache_dir=tmp_path / "cache", progress=False,
+            graph_method="approximate", recall=recall,
+        )  # fmt: skip
+    first, again = loads
+    assert (first.is_exact, again.is_exact) == (False, True)
+    assert first.exact_tokens == first.tokens > 0  # too few texts to compare precisions on
+    assert first.kept == 0
+    assert again.kept == len(set(_texts(90))) * (4 * 64 + 28)
+
+
+def test_a_graph_that_was_given_is_held_already() -> None:
+    load = Load(1_000_000, 0, neighbours=20, levels=6, has_graph=True)
+    given = plan_stages(load, 100 * MIB, Layout())
+    made = plan_stages(replace(load, has_graph=False), 100 * MIB, Layout())
+    assert given[-1].name == made[-1].name == "save"
+    assert made[-1].memory - given[-1].memory == 8 * 20 * 1_000_000
 
 
 def test_the_plan_of_a_driver_counts_what_it_holds_and_says_whose_bytes_they_are() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import signal
@@ -27,10 +28,10 @@ from ds2fast.engines import Engine, open_engine
 from ds2fast.engines.ray import cluster as joined_cluster
 from ds2fast.engines.ray import exact, model, nodes, rounds, stream
 from ds2fast.engines.ray.cluster import Cluster
-from ds2fast.engines.ray.workers import ModelSpec
+from ds2fast.engines.ray.workers import ModelSpec, tokenise
 from ds2fast.errors import InputError
 from encoder_fixtures import WORDS, make_tiny_encoder
-from ray_held import begun, held, killing
+from ray_held import begun, held, killing, noting
 from static_fixtures import make_table, write_static
 
 if find_spec("ray") is None and not os.environ.get("CI"):
@@ -209,6 +210,13 @@ def test_a_static_model_has_its_texts_tokenised_in_one_stream(
 ) -> None:
     cluster.grow_to(2)
     streams: list[str] = []
+    level = _core.simd_level()
+    # As where processors are unlike: tasks are told the level.
+    monkeypatch.setattr(joined_cluster, "check_nodes", lambda _: {nodes.LEVEL_VARIABLE: level})
+    (tmp_path / "levels").mkdir()
+    monkeypatch.setattr(
+        model, "tokenise", noting(tmp_path / "levels", nodes.LEVEL_VARIABLE, tokenise)
+    )
     through = stream.through_tasks
 
     def through_and_tell(where: Any, function: Any, *given: Any) -> Any:
@@ -223,7 +231,9 @@ def test_a_static_model_has_its_texts_tokenised_in_one_stream(
     }  # fmt: skip
     with open_engine("ray", cluster.address) as engine:
         spread = engine.embed(texts, **settings)
-    assert streams == ["tokenise"]
+    assert len(streams) == 1
+    assert {path.name for path in (tmp_path / "levels").iterdir()} == {level}
+    assert logging.getLogger("ray.data").level != logging.ERROR  # that was for the time being
     # A thread that asks Ray for something after the end of the connection ends the process.
     assert "data-usage-metrics-poller" not in {thread.name for thread in threading.enumerate()}
     assert "RAY_DATA_USAGE_DISABLED" not in os.environ
@@ -382,3 +392,19 @@ def test_a_search_ends_where_no_node_is_left_that_computes(
         ),
     ):
         engine.graph(np.eye(64, dtype=np.float32), 5, threads=1, progress=kill_all)
+
+
+def test_a_cluster_that_ends_meanwhile_is_an_error_and_not_the_end_of_the_process(
+    encoder: Path, tmp_path: Path
+) -> None:
+    child = Path(__file__).with_name("ray_lost_child.py")
+    done = subprocess.run(
+        [sys.executable, child, tmp_path, encoder], capture_output=True, text=True, check=False
+    )
+    last = done.stdout.splitlines()[-1:]
+    assert last, done.stderr
+    assert last[0].startswith(
+        "address: expected a Ray cluster that runs until the work is done, got one that is gone ("
+    )
+    assert "Connection refused" in last[0]
+    (tmp_path / "go").touch()  # for what a killed node has left

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +23,12 @@ from ds2fast.approximate.arrays import Codes, Lists
 from ds2fast.blocks import Nearest
 from ds2fast.embedding.tokenise import TokenTable
 from ds2fast.engines import check_engine, open_engine, opening
-from ds2fast.engines.ray import nodes
+from ds2fast.engines.ray import nodes, presence, workers
 from ds2fast.engines.ray.block_plan import plan_blocks
 from ds2fast.engines.ray.driver_lists import DriverLists
 from ds2fast.engines.ray.exact import block_of, open_lists
 from ds2fast.engines.ray.failure import raise_told, telling
+from ds2fast.engines.ray.presence import Presence, watched
 from ds2fast.engines.ray.rounds import check_store, plain_codes, plain_lists
 from ds2fast.engines.ray.shelf import Shelf
 from ds2fast.engines.ray.stream import windows
@@ -261,3 +266,104 @@ def test_a_drivers_lists_keep_to_its_limit(tmp_path: Path, monkeypatch: pytest.M
     assert folders == [None, None, tmp_path / "work", tmp_path / "work"]
     with pytest.raises(InputError, match=r"^max_memory: expected at least 3 MiB for a graph"):
         open_lists(check_search(rows, 3, max_memory=graph + norms - 1, threads=1))
+
+
+GONE = r"^address: expected a Ray cluster that runs until the work is done, got one that is gone \("
+
+
+@pytest.fixture
+def somebody() -> Iterator[str]:
+    """An address where somebody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_cluster_is_lost_when_a_part_of_it_was_missing_for_too_long(
+    somebody: str, nobody: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, half = Presence(somebody, somebody), Presence(somebody, nobody)
+    monkeypatch.setattr(presence, "LONGEST_LOST", 3600.0)
+    assert (there.look(), half.look()) == (True, False)
+    assert (there.is_lost, half.is_lost) == (False, False)
+    monkeypatch.setattr(presence, "LONGEST_LOST", 0.0)
+    assert (there.is_lost, half.is_lost) == (False, True)
+    there.wait()
+    with pytest.raises(InputError, match=GONE + nobody):
+        half.wait()
+
+
+@pytest.mark.parametrize("before", [signal.default_int_handler, signal.SIG_IGN])
+def test_what_waits_for_a_lost_cluster_is_ended(
+    nobody: str, before: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "LONGEST_LOST", 0.0)
+    usual = signal.signal(signal.SIGINT, before)
+    try:
+        with pytest.raises(InputError, match=GONE + nobody):
+            watched(Presence(nobody), threading.Event().wait)
+        assert signal.getsignal(signal.SIGINT) is before
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+def test_an_error_of_rays_is_the_clusters_loss_where_it_is_missing(
+    somebody: str, nobody: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "LONGEST_LOST", 0.0)
+
+    def fail_by(error: BaseException) -> Callable[[], None]:
+        def fail() -> None:
+            raise error
+
+        return fail
+
+    with pytest.raises(InputError, match=GONE + nobody):
+        watched(Presence(nobody), fail_by(ConnectionError("broken pipe")))
+    with pytest.raises(ConnectionError, match="broken pipe"):
+        watched(Presence(somebody), fail_by(ConnectionError("broken pipe")))
+    with pytest.raises(InputError, match=r"^k: "):
+        watched(Presence(nobody), fail_by(InputError("k: expected another")))
+
+
+def test_ctrl_c_is_heard_while_a_cluster_is_watched(somebody: str) -> None:
+    def press() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        threading.Event().wait()
+
+    with pytest.raises(KeyboardInterrupt):
+        watched(Presence(somebody), press)
+    assert watched(Presence(somebody), lambda: 7) == 7
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_process_closes_an_encoder_before_it_opens_another() -> None:
+    told: list[str] = []
+
+    class Spec:
+        """A model of which each encoder tells when it is opened and closed."""
+
+        def __init__(self, name: str) -> None:
+            self.name = name
+            self.identity: dict[str, str] = {}
+
+        def open(self, *with_precision: str) -> Any:
+            return self._encoder() if with_precision else self
+
+        @contextmanager
+        def _encoder(self) -> Iterator[Any]:
+            if self.name == "bad":
+                raise InputError("model: expected another")
+            told.append(f"{self.name} opened")
+            yield self
+            told.append(f"{self.name} closed")
+
+    one, two = Spec("one"), Spec("two")
+    specs: list[Any] = [one, one, two]
+    for spec in specs:
+        assert workers._encoder(spec, "fp32", "native", ()) is spec
+    assert told == ["one opened", "one closed", "two opened"]
+    bad: Any = Spec("bad")
+    with pytest.raises(InputError, match=r"^model: expected another"):
+        workers._encoder(bad, "fp32", "native", ())
+    assert workers._encoder(specs[-1], "fp32", "native", ()) is specs[-1]
+    assert told[3:] == ["two closed", "two opened"]

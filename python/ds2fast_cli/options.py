@@ -162,7 +162,8 @@ _POOL_OPTIONS = (
     click.option(
         "--address",
         metavar="HOST:PORT",
-        help="The Ray cluster of --engine ray.  [one on this machine, for this run]",
+        help="With --engine ray the cluster that this machine is a node of, or auto.  [one on this "
+        "machine, for this run]",
     ),
     THREADS,
     CACHE_DIR,

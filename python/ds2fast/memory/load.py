@@ -16,6 +16,9 @@ from ds2fast.results import IntArray
 CHARACTERS_A_TOKEN = 4
 """Of English text; less is usual elsewhere, and a cut makes the number smaller."""
 
+ASSUMED_WIDTH = 1024
+"""Numbers of a vector where an encoder does not tell: as many as those of large encoders have."""
+
 
 @dataclass(frozen=True)
 class EncoderLoad:
@@ -31,12 +34,18 @@ class EncoderLoad:
         Length at which texts are cut.
     is_static : bool
         Whether it is a table of vectors.
+    tells_width : bool
+        Whether the width is that of its files; else it is assumed.
+    teacher_bytes : int
+        Size of the weights of the encoder that a table is compared with; 0 without one.
     """
 
     width: int
     weight_bytes: int
     most_tokens: int | None
     is_static: bool
+    tells_width: bool = True
+    teacher_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,10 @@ class Load:
         What embeds them; None where vectors or a graph were given.
     has_store : bool
         Whether the vectors are kept in the cache folder, too.
+    kept : int
+        Bytes of this encoder's vectors that are there already.
+    exact_tokens : int
+        How many of the tokens run in float32: all, or those of a comparison.
     has_graph : bool
         Whether the graph was given.
     is_exact : bool
@@ -78,6 +91,8 @@ class Load:
     tokens: int = 0
     encoder: EncoderLoad | None = None
     has_store: bool = False
+    kept: int = 0
+    exact_tokens: int = 0
     has_graph: bool = False
     is_exact: bool = True
     threads: int = 1
@@ -90,14 +105,16 @@ class Load:
         return 0 if self.encoder is None else 4 * self.num_rows * self.width
 
 
-def encoder_load(files: EncoderFiles | StaticFiles) -> EncoderLoad | None:
-    """What an encoder takes by its files; None where they do not tell its width."""
-    size = files.weights.stat().st_size
-    if isinstance(files, StaticFiles):
-        width = _tensor_width(files.weights, files.tensor)
-        return None if width is None else EncoderLoad(width, size, files.max_tokens, True)
-    width = _config_width(files)
-    return None if width is None else EncoderLoad(width, size, files.max_tokens, False)
+def encoder_load(files: EncoderFiles | StaticFiles) -> EncoderLoad:
+    """What an encoder takes by its files; `ASSUMED_WIDTH` where they do not tell its width."""
+    width = _width(files)
+    return EncoderLoad(
+        width or ASSUMED_WIDTH,
+        files.weights.stat().st_size,
+        files.max_tokens,
+        isinstance(files, StaticFiles),
+        tells_width=width is not None,
+    )
 
 
 def count_tokens(lengths: Sequence[int] | IntArray, encoder: EncoderLoad) -> int:
@@ -112,7 +129,9 @@ def count_tokens(lengths: Sequence[int] | IntArray, encoder: EncoderLoad) -> int
     return int(np.minimum(tokens, encoder.most_tokens or np.inf).sum())
 
 
-def _config_width(files: EncoderFiles) -> int | None:
+def _width(files: EncoderFiles | StaticFiles) -> int | None:
+    if isinstance(files, StaticFiles):
+        return _tensor_width(files.weights, files.tensor)
     if files.architecture is not None:
         return files.architecture.hidden_size
     found: Any = files.config.get("hidden_size", files.config.get("dim"))

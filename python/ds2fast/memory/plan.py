@@ -9,7 +9,15 @@ from typing import Any
 from ds2fast.advice.budget import as_duration
 from ds2fast.errors import InputError
 from ds2fast.memory.load import Load
-from ds2fast.memory.stages import LIBRARIES, Layout, StagePlan, graph_share, plan_stages
+from ds2fast.memory.stages import (
+    LIBRARIES,
+    Layout,
+    StagePlan,
+    graph_share,
+    num_kept,
+    plan_stages,
+    store_bytes,
+)
 from ds2fast.sizes import as_size
 
 LARGE_POOL = 200_000
@@ -40,6 +48,10 @@ class MemoryPlan:
         Bytes that the search for neighbours is to keep to; None leaves it free.
     engine : {"local", "ray"}
         Where the long stages run; bytes and times are those of this process and its machine.
+    kept : int
+        Of the bytes on disk those that are there already.
+    notes : tuple of str
+        What it rests on, line by line.
     """
 
     num_rows: int
@@ -50,6 +62,8 @@ class MemoryPlan:
     stages: tuple[StagePlan, ...]
     graph_memory: int | None
     engine: str = "local"
+    kept: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def peak(self) -> int:
@@ -62,9 +76,9 @@ class MemoryPlan:
         return sum(stage.disk for stage in self.stages)
 
     @property
-    def seconds(self) -> float:
-        """About how long the stages take."""
-        return sum(stage.seconds for stage in self.stages)
+    def room(self) -> int:
+        """Bytes that the disk has to have left."""
+        return self.disk - self.kept
 
     @property
     def is_worth_telling(self) -> bool:
@@ -74,12 +88,8 @@ class MemoryPlan:
     def describe(self) -> str:
         """The plan in words, a line a stage."""
         lines = [f"plan for {self.num_rows} rows, {self._limit_words()}"]
-        for stage in self.stages:
-            disk = f", {as_size(stage.disk)} on disk" if stage.disk else ""
-            lines.append(
-                f"  {stage.name:<11} up to {as_size(stage.memory)} in memory{disk}, about "
-                f"{as_duration(stage.seconds)}"
-            )
+        lines += [_line(stage) for stage in self.stages]
+        lines += [f"  {note}" for note in self.notes]
         if self.engine != "local":
             lines.append(
                 f"  engine '{self.engine}': these are the bytes of this process, the driver; what "
@@ -155,22 +165,49 @@ def plan_run(
         worst = max(made.stages, key=lambda stage: stage.memory)
         raise InputError(
             f"max_memory: expected at least {_rounded_up(made.peak)} for {load.num_rows} rows (the "
-            f"stage '{worst.name}' holds most, with all on disk that can be), got {as_size(limit)}"
+            f"stage '{worst.name}' holds most, whatever goes to disk), got {as_size(limit)}"
         )
     return made
 
 
 def _first_that_fits(load: Load, held: int, limit: int | None, *, is_asked: bool) -> MemoryPlan:
-    """The plan that puts least on disk; where none fits, the one that puts most."""
+    """The plan that puts least on disk; where none fits, the one that holds least."""
+    too_large: list[MemoryPlan] = []
     for layout in _layouts(load):
         stages = plan_stages(load, held, layout)
         share = None
         if limit is not None and (is_asked or layout.graph_on_disk):
             share = max(1, graph_share(load, limit, held, layout))
-        made = MemoryPlan(load.num_rows, limit, is_asked, held, layout, stages, share, load.engine)
+        made = MemoryPlan(
+            load.num_rows, limit, is_asked, held, layout, stages, share,
+            engine=load.engine, kept=min(load.kept, store_bytes(load)), notes=tuple(_notes(load)),
+        )  # fmt: skip
         if limit is None or made.peak <= limit:
             return made
-    return made
+        too_large.append(made)
+    return min(too_large, key=lambda one: one.peak)
+
+
+def _line(stage: StagePlan) -> str:
+    disk = f", {as_size(stage.disk)} on disk" if stage.disk else ""
+    took = "done" if stage.is_done else f"about {as_duration(stage.seconds)}"
+    way = f" ({stage.way})" if stage.way else ""
+    return f"  {stage.name:<11} up to {as_size(stage.memory)} in memory{disk}, {took}{way}"
+
+
+def _notes(load: Load) -> Iterator[str]:
+    """What bytes and times rest on."""
+    if load.encoder is not None and not load.encoder.tells_width:
+        yield (
+            f"how wide its vectors are, this encoder does not tell: {load.width} numbers are "
+            "assumed, and with fewer or more a stage takes less or more"
+        )
+    elif load.kept:
+        yield (
+            f"texts whose vectors are in the cache take no time: it has {num_kept(load)} "
+            "of this encoder"
+        )
+    yield "times are of idle cores with AVX-512 and VNNI: busy or older ones take longer"
 
 
 def _layouts(load: Load) -> Iterator[Layout]:

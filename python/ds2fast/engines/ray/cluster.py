@@ -12,6 +12,7 @@ from typing import Any
 
 from ds2fast.closing import Closing
 from ds2fast.engines.ray.nodes import check_nodes
+from ds2fast.engines.ray.presence import Presence
 from ds2fast.errors import InputError
 
 _STORE = "object_store_memory"
@@ -75,6 +76,7 @@ class Cluster(Closing):
                     "address: expected that of the cluster that this process is in "
                     f"({ray.get_runtime_context().gcs_address}), got {address!r}"
                 )
+            self.presence = _presence()
             self.environment = check_nodes([(one.id, one.host) for one in self.nodes()])
         except BaseException:
             self.close()
@@ -82,7 +84,7 @@ class Cluster(Closing):
 
     def nodes(self) -> list[Node]:
         """Those that are alive and may compute."""
-        found = _alive()
+        found = self._alive()
         able = [node for node in found if node.cpus]
         if not able:
             raise InputError(
@@ -104,7 +106,7 @@ class Cluster(Closing):
 
         What this process puts there lies in its own node's, and each node has what its tasks need.
         """
-        return min(node.store for node in _alive() if node.store)
+        return min(node.store for node in self._alive() if node.store)
 
     def first_of(self, tasks: Collection[Any], cpus: int) -> Any:
         """The task that is done first, of some that were sent and ask for so many cores.
@@ -112,22 +114,37 @@ class Cluster(Closing):
         Raises
         ------
         InputError
-            For ten minutes there was no node that could do one.
+            The cluster is lost, or for ten minutes there was no node that could do one.
         """
         import ray
 
         last = time.monotonic()
         while True:
+            self.presence.wait()
             ready, _ = ray.wait(list(tasks), num_returns=1, timeout=_TURN)
             if ready:
                 return ready[0]
-            if any(node.cpus >= cpus for node in _alive()):
+            if any(node.cpus >= cpus for node in self._alive()):
                 last = time.monotonic()
             elif time.monotonic() - last >= LONGEST_ALONE:
                 raise InputError(
                     f"address: expected a cluster that keeps a node with {cpus} cores to compute "
                     f"on, got none for {LONGEST_ALONE:.0f} seconds"
                 )
+
+    def _alive(self) -> list[Node]:
+        import ray
+
+        self.presence.wait()
+        return [_node_of(record) for record in ray.nodes() if record["Alive"]]
+
+    def cancel(self, tasks: Collection[Any]) -> None:
+        """End tasks that nobody waits for any more."""
+        import ray
+
+        if self.presence.look():
+            for task in tasks:
+                ray.cancel(task, force=True)
 
     def close(self) -> None:
         """Leave the cluster; one that was started here ends."""
@@ -138,10 +155,13 @@ class Cluster(Closing):
         self._variables.close()
 
 
-def _alive() -> list[Node]:
+def _presence() -> Presence:
+    """That of the cluster that was joined, and of the node that this process is on."""
     import ray
 
-    return [_node_of(record) for record in ray.nodes() if record["Alive"]]
+    context = ray.get_runtime_context()
+    own = next(one for one in ray.nodes() if one["NodeID"] == context.get_node_id())
+    return Presence(context.gcs_address, f"{own['NodeManagerAddress']}:{own['NodeManagerPort']}")
 
 
 def _join(address: str | None) -> None:

@@ -11,10 +11,11 @@ from ds2fast.embedding.encode import embed_by
 from ds2fast.engines.ray.cluster import Cluster
 from ds2fast.engines.ray.exact import exact_graph
 from ds2fast.engines.ray.model import ray_opener
+from ds2fast.engines.ray.presence import watched
 from ds2fast.engines.ray.rounds import RayRunner
 from ds2fast.errors import InputError
 from ds2fast.graph import KnnGraph
-from ds2fast.graph_search import check_search
+from ds2fast.graph_search import GraphSearch, check_search
 from ds2fast.results import Embeddings
 
 
@@ -32,7 +33,8 @@ class RayEngine:
     Raises
     ------
     InputError
-        When it is entered: no cluster is there, or a node of it cannot run ds2fast.
+        When it is entered: no cluster is there, or a node of it cannot run ds2fast. Later: the
+        cluster is gone, or has no node to compute on.
     """
 
     def __init__(self, address: str | None = None) -> None:
@@ -55,7 +57,8 @@ class RayEngine:
         nodes tokenise and encode. Every node needs the model: an id that it can resolve,
         or the folder at the same place.
         """
-        return embed_by(ray_opener(self._cluster), texts, **arguments)
+        opener = ray_opener(self._cluster)
+        return watched(self._cluster.presence, lambda: embed_by(opener, texts, **arguments))
 
     def graph(
         self,
@@ -69,6 +72,9 @@ class RayEngine:
         the lists: in memory, or for an approximate search on disk, where `max_memory` asks for it.
         """
         search = check_search(vectors, k, **arguments)
+        return watched(self._cluster.presence, lambda: self._search(search))
+
+    def _search(self, search: GraphSearch) -> KnnGraph:
         found = None
         if not search.is_exact:
             found = search.approximate(RayRunner(self._cluster, search.threads))

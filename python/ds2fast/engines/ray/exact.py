@@ -102,20 +102,18 @@ class _Search:
 
     def run(self, reporter: Reporter) -> None:
         """Fill the lists of all rows."""
-        import ray
-
         left = deque(self._plan.pairs())
         total = len(left)
         reporter.update(_STAGE, 0, total, unit=" pairs of blocks")
         try:
             while left or self._out:
+                self._cluster.presence.wait()
                 self._send(left)
                 self._receive(self._cluster.first_of(self._out, self._cpus))
                 done = total - len(left) - len(self._out)
                 reporter.update(_STAGE, done, total, unit=" pairs of blocks")
         finally:
-            for task in self._out:  # of a search that was stopped
-                ray.cancel(task, force=True)
+            self._cluster.cancel(self._out)  # of a search that was stopped
 
     def _send(self, left: deque[tuple[int, int]]) -> None:
         """Send tasks while there is room for them and their blocks."""

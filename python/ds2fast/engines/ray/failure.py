@@ -50,9 +50,15 @@ def plain_errors() -> Iterator[None]:
     Raises
     ------
     InputError
-        Also where a task was lost again and again.
+        Also where a task was lost again and again, and where the cluster itself fails.
     """
-    from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, WorkerCrashedError
+    from ray.exceptions import (
+        NodeDiedError,
+        OutOfMemoryError,
+        RayError,
+        RayTaskError,
+        WorkerCrashedError,
+    )
 
     try:
         yield
@@ -63,9 +69,14 @@ def plain_errors() -> Iterator[None]:
         ) from error
     except RayError as error:
         found = _ours_in(error)
-        if found is None:
-            raise
-        raise found from error
+        if found is not None:
+            raise found from error
+        if isinstance(error, RayTaskError):
+            raise  # a bug in what runs there, with its own traceback
+        raise InputError(
+            "address: expected a Ray cluster that runs until the work is done, got "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def _ours_in(error: BaseException | None) -> Ds2fastError | None:

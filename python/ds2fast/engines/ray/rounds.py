@@ -93,6 +93,7 @@ class RayRunner:
         """The codes in the object store: they are the same in each round of a search."""
         import ray
 
+        self._cluster.presence.wait()
         if self._codes is None or self._codes[0] is not codes:
             check_store(codes, lists, self._cluster.least_store())
             self._codes = codes, ray.put(plain_codes(codes))
@@ -116,6 +117,7 @@ class RayRunner:
         try:
             with plain_errors():
                 while True:
+                    self._cluster.presence.wait()
                     while len(out) < _IN_FLIGHT * self._slots and (block := next(blocks, None)):
                         out[send(block)] = block
                     if not out:
@@ -128,8 +130,7 @@ class RayRunner:
                     if report is not None:
                         report(done, total)
         finally:
-            for task in out:  # of a search that was stopped
-                ray.cancel(task, force=True)
+            self._cluster.cancel(out)  # of a search that was stopped
 
 
 def plain_codes(codes: Codes) -> Codes:

@@ -73,8 +73,8 @@ def _one_window(
 ) -> Iterator[pa.Table]:
     import ray.data
 
-    with plain_errors():
-        with _silence():
+    with plain_errors(), _errors_alone():
+        with _without_bars():
             sent = ray.data.from_arrow_refs(window)
             done = sent.map_batches(
                 function,
@@ -104,12 +104,23 @@ def _options(cluster: Cluster, map_batches: Callable[..., Any]) -> dict[str, Any
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
-    """A dataset that is made here has no bars of its own, and tells errors alone."""
+def _errors_alone() -> Iterator[None]:
+    """Ray Data logs errors alone meanwhile."""
+    logger = logging.getLogger("ray.data")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """A dataset that is made here has no bars of its own."""
     import ray.data
     from ray.util.annotations import RayDeprecationWarning
 
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     has_bars, context.enable_progress_bars = context.enable_progress_bars, False
     try:

@@ -121,7 +121,9 @@ def _tokeniser(spec: ModelSpec, long_text: LongText) -> TextTokeniser:
 
 @lru_cache(maxsize=1)
 def _encoder(spec: ModelSpec, precision: Precision, backend: Backend, identity: Identity) -> Engine:
-    """The process's own, which stays open for the tasks to come."""
+    """The process's own, which stays open for the tasks to come, until one needs another."""
+    _open.close()
+    _encoder.cache_clear()  # where the next one cannot be opened, it is not to give a closed one
     engine = _open.enter_context(spec.open().open(precision, backend))
     found = as_identity(engine.identity)
     if found != identity:
