@@ -577,11 +577,11 @@ def test_real_embeddings(shared_data: Path) -> None:
     assert_promises(graph, halves, 0.9)
 
 
-def test_the_rarest_are_of_the_rows_that_were_searched_alone() -> None:
-    """Copies of others have no neighbours yet: what lies in memory there may be anything."""
-    similarities = np.array([[0.9, 0.8], [0.1, 0.0], [np.nan] * 2, [-np.inf, np.inf]], np.float32)
-    assert rarest(similarities, np.array([1, 0], np.int32)).tolist() == [0]
-    assert rarest(similarities, np.array([0], np.int32)).tolist() == [0]
+def test_the_rarest_are_a_share_of_the_least_similar_and_no_more_than_some_thousands() -> None:
+    means = np.random.default_rng(0).permutation(1000).astype(np.float32)
+    assert sorted(means[rarest(means)]) == list(range(20))
+    assert rarest(means[:49]).tolist() == [int(means[:49].argmin())]
+    assert len(rarest(np.zeros(300_000, np.float32))) == 4096
 
 
 @pytest.mark.usefixtures("small_leaves")

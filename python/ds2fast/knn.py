@@ -81,7 +81,7 @@ def knn_graph(
     Notes
     -----
     Memory beyond the input, results included: exact at most N·(d + 32·k + 64) bytes resident,
-    approximate N·(d + 16·w + 8·k + 80) with d rounded up to 64 and w = k + max(6, k/3); some 200·d
+    approximate N·(d + 16·w + 8·k + 80) with d rounded up to 64 and w = k + max(4, k/6); some 200·d
     bytes a thread, approximate 1 024·(d + 8·w), and some megabytes.
 
     Copies cost nothing: of rows that are byte for byte the same, k + 1 are searched. Thousands of

@@ -19,27 +19,23 @@ HEARD = 10
 """Nearest that say how rare a row is: those of the long-tail score by default."""
 
 
-def rarest(similarities: FloatArray, rows: IdArray) -> IdArray:
-    """Which of some rows look rarest: those least similar to their ten nearest.
+def rarest(means: FloatArray) -> IdArray:
+    """Which rows look rarest: those least similar to their ten nearest.
 
     Parameters
     ----------
-    similarities : (N, k) float32
-        Of the graph; those of other rows are not looked at, and may be anything yet.
-    rows : (M,) int32
-        Rows to choose from.
+    means : (M,) float32
+        Of each row's similarities to its ten nearest, or to all that it has.
 
     Returns
     -------
     (R,) int32
-        Places in `rows`, ascending: 2 % of them, 4 096 at most, at least one.
+        Places in `means`, ascending: 2 % of them, 4 096 at most, at least one.
 
     Examples
     --------
-    >>> found = np.array([[0.9, 0.8], [0.3, 0.2], [0.9, 0.1]], np.float32)
-    >>> rarest(found, np.array([0, 2], np.int32)).tolist()
+    >>> rarest(np.array([0.85, 0.25, 0.5], np.float32)).tolist()
     [1]
     """
-    count = min(max(1, int(SHARE * len(rows))), MOST)
-    means = similarities[rows, :HEARD].mean(axis=1)
+    count = min(max(1, int(SHARE * len(means))), MOST)
     return np.sort(np.argpartition(means, count - 1)[:count]).astype(np.int32)

@@ -50,10 +50,14 @@ void reorder_rows(VectorView<const std::int32_t> order, Monitor& monitor,
 
 /// The similarity that decides, in float32 without fused operations: the same bits everywhere,
 /// whichever row comes first.
+inline float code_similarity(const float* scales, const float* offsets, std::size_t x,
+                             std::size_t y, std::int32_t product) {
+  return static_cast<float>(product) * (scales[x] * scales[y]) + (offsets[x] + offsets[y]);
+}
+
 inline float code_similarity(const CodeRows& rows, std::size_t x, std::size_t y,
                              std::int32_t product) {
-  return static_cast<float>(product) * (rows.scales[x] * rows.scales[y]) +
-         (rows.offsets[x] + rows.offsets[y]);
+  return code_similarity(rows.scales, rows.offsets, x, y, product);
 }
 
 /// Some of the rows in panels, as simd::CodeProducts reads them. Filled again and again.
@@ -71,6 +75,11 @@ class CodePanels {
   std::int32_t place(std::size_t index) const { return places_[index]; }
   simd::CodeBounds bounds(std::size_t panel) const {
     return {scales_.data() + panel * simd::kPanelRows, offsets_.data() + panel * simd::kPanelRows};
+  }
+
+  /// That of two of these rows, as code_similarity has it.
+  float similarity(std::size_t x, std::size_t y, std::int32_t product) const {
+    return code_similarity(scales_.data(), offsets_.data(), x, y, product);
   }
 
   /// Products of panel p of these and panel q of others.

@@ -6,8 +6,10 @@
 #include <memory>
 #include <vector>
 
+#include "core/aligned_array.hpp"
 #include "core/parallel_for.hpp"
 #include "core/round_up.hpp"
+#include "knn/bound_steps.hpp"
 
 namespace ds2fast::knn {
 namespace {
@@ -15,34 +17,43 @@ namespace {
 /// The filter of pairs rounds otherwise at some levels: it is asked for a little more, and what
 /// passes is compared again. Similarities of codes are below 8, their roundings below 2^-20.
 constexpr float kFilterRoom = 0x1p-18F;
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 /// A leaf's rows and lists, side by side. One worker's own.
 class Bench {
  public:
   Bench(const CodeRows& rows, std::size_t most, std::size_t width, const simd::KernelTable& kernels)
-      : rows_(rows),
-        kernels_(kernels),
+      : kernels_(kernels),
         width_(width),
         panels_(rows, most, kernels),
         entries_(most * width),
         similarities_(most * width),
-        thresholds_(round_up_to(most, simd::kPanelRows)) {}
+        thresholds_(round_up_to(most, simd::kPanelRows)),
+        products_(AlignedArray<std::int32_t>::unset(thresholds_.size() * simd::kPanelRows)),
+        steps_(AlignedArray<std::int16_t>::unset(thresholds_.size() * simd::kPanelRows)) {
+    nobody_.fill(kInfinity);
+  }
 
   void load(const std::int32_t* places, std::size_t count, const ConstNeighbourLists& from) {
     panels_.fill(places, count);
-    std::fill(thresholds_.begin(), thresholds_.end(), std::numeric_limits<float>::infinity());
+    std::fill(thresholds_.begin(), thresholds_.end(), kInfinity);
+    are_empty_ = true;
     for (std::size_t i = 0; i < count; ++i) {
       const auto place = static_cast<std::size_t>(places[i]);
       std::copy_n(from.entries.row(place), width_, entries_.data() + i * width_);
       std::copy_n(from.similarities.row(place), width_, similarities_.data() + i * width_);
+      thresholds_[i] = -kInfinity;
       lower(i);
+      are_empty_ = are_empty_ && place_of(*list(i).entries) == kNoPlace;
     }
   }
 
   void join() {
     for (std::size_t p = 0; p < panels_.num_panels(); ++p) {
-      for (std::size_t q = p; q < panels_.num_panels(); ++q) {
-        multiply(p, q);
+      if (are_empty_) {
+        fill_lists(p);
+      } else {
+        meet_from(p);
       }
     }
   }
@@ -53,49 +64,96 @@ class Bench {
   }
 
  private:
-  void multiply(std::size_t p, std::size_t q) {
-    panels_.multiply(p, panels_, q, products_.data());
+  /// Rows of panel p and those behind them: each pair once, for both.
+  void meet_from(std::size_t p) {
+    for (std::size_t q = p; q < panels_.num_panels(); ++q) {
+      panels_.multiply(p, panels_, q, products_.data());
+      for_hits(p, q, products_.data(), thresholds_.data() + q * simd::kPanelRows,
+               [&](std::size_t row, std::size_t column, std::int32_t product) {
+                 if (row < column) {
+                   const float similarity = panels_.similarity(row, column, product);
+                   offer(row, column, similarity);
+                   offer(column, row, similarity);
+                 }
+               });
+    }
+  }
+
+  /// Rows of panel p and all others, for the rows alone. Nearly all pairs would be taken into empty
+  /// lists only to be dropped; all of a row's products tell first which of them will stay.
+  void fill_lists(std::size_t p) {
+    for (std::size_t q = 0; q < panels_.num_panels(); ++q) {
+      panels_.multiply(p, panels_, q, tile(q));
+      kernels_.lower_steps(tile(q), panels_.bounds(p), panels_.bounds(q), num_columns(),
+                           steps_.data() + q * simd::kPanelRows);
+    }
+    for (std::size_t r = 0; r < panels_.rows_in(p); ++r) {
+      raise(p * simd::kPanelRows + r, steps_.data() + r * num_columns());
+    }
+    for (std::size_t q = 0; q < panels_.num_panels(); ++q) {
+      for_hits(p, q, tile(q), nobody_.data(),
+               [&](std::size_t row, std::size_t column, std::int32_t product) {
+                 if (row != column) {
+                   offer(row, column, panels_.similarity(row, column, product));
+                 }
+               });
+    }
+  }
+
+  /// Lets row i take what is as near as the last that will stay, by lower bounds of all.
+  void raise(std::size_t i, std::int16_t* steps) {
+    steps[i] = kLeastStep;
+    std::fill(steps + panels_.count(), steps + num_columns(), kLeastStep);
+    const std::int16_t last = kernels_.kth_largest(steps, num_columns(), width_);
+    if (last != kLeastStep) {
+      thresholds_[i] = step_value(last) - kFilterRoom;
+    }
+  }
+
+  /// meet(row, column, product) for what reaches the threshold of one of them.
+  template <typename Meet>
+  void for_hits(std::size_t p, std::size_t q, const std::int32_t* products,
+                const float* column_thresholds, const Meet& meet) {
     const std::size_t first_row = p * simd::kPanelRows;
     const std::size_t first_column = q * simd::kPanelRows;
-    const std::size_t count = kernels_.scan_codes(products_.data(), panels_.bounds(p),
-                                                  panels_.bounds(q), thresholds_.data() + first_row,
-                                                  thresholds_.data() + first_column, codes_.data());
+    const std::size_t count =
+        kernels_.scan_codes(products, panels_.bounds(p), panels_.bounds(q),
+                            thresholds_.data() + first_row, column_thresholds, codes_.data());
     for (std::size_t i = 0; i < count; ++i) {
       const std::size_t row = first_row + codes_[i] / simd::kPanelRows;
       const std::size_t column = first_column + codes_[i] % simd::kPanelRows;
-      if (row < column && column < panels_.count()) {
-        meet(row, column, products_[codes_[i]]);
+      if (row < panels_.count() && column < panels_.count()) {
+        meet(row, column, products[codes_[i]]);
       }
     }
   }
 
-  void meet(std::size_t row, std::size_t column, std::int32_t product) {
-    const auto x = static_cast<std::size_t>(panels_.place(row));
-    const auto y = static_cast<std::size_t>(panels_.place(column));
-    const float similarity = code_similarity(rows_, x, y, product);
-    offer(row, static_cast<std::uint32_t>(y), similarity);
-    offer(column, static_cast<std::uint32_t>(x), similarity);
-  }
-
-  void offer(std::size_t i, std::uint32_t place, float similarity) {
-    if (list(i).offer(place, similarity)) {
+  void offer(std::size_t i, std::size_t other, float similarity) {
+    if (list(i).offer(static_cast<std::uint32_t>(panels_.place(other)), similarity)) {
       lower(i);
     }
   }
 
+  std::size_t num_columns() const { return panels_.num_panels() * simd::kPanelRows; }
+  std::int32_t* tile(std::size_t q) { return products_.data() + q * simd::kTileSize; }
   ListRow list(std::size_t i) {
     return {entries_.data() + i * width_, similarities_.data() + i * width_, width_};
   }
-  void lower(std::size_t i) { thresholds_[i] = list(i).worst() - kFilterRoom; }
+  /// Of a list that is not full yet, the last place has -infinity.
+  void lower(std::size_t i) {
+    thresholds_[i] = std::max(thresholds_[i], list(i).worst() - kFilterRoom);
+  }
 
-  const CodeRows& rows_;
   const simd::KernelTable& kernels_;
   std::size_t width_;
   CodePanels panels_;
   std::vector<std::uint32_t> entries_;
   std::vector<float> similarities_;
   std::vector<float> thresholds_;
-  alignas(64) std::array<std::int32_t, simd::kTileSize> products_;
+  bool are_empty_ = true;
+  AlignedArray<std::int32_t> products_;  ///< of a panel and all
+  AlignedArray<std::int16_t> steps_;     ///< the same as lower bounds
+  std::array<float, simd::kPanelRows> nobody_;
   std::array<std::uint32_t, simd::kTileSize> codes_;
 };
 

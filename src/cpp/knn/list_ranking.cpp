@@ -87,13 +87,21 @@ class Candidates {
   std::vector<Found> found_;
 };
 
-/// Searches all rows for a panel of 48. One worker's own.
+/// Rows of others that are laid out in panels at a time.
+constexpr std::size_t kOthers = 2 * simd::kPanelRows;
+/// Panels that are searched at a time: they and the others lie in a core's own cache, and what is
+/// laid out serves all of them.
+constexpr std::size_t kMostPanels = 16;
+/// Products of a task, at most, where it has more than a panel: so long a stop has to wait.
+constexpr double kMostProducts = 2e12;
+
+/// Searches all rows for some panels. One worker's own.
 class PanelSearch {
  public:
   PanelSearch(const CodeRows& rows, const simd::KernelTable& kernels)
       : rows_(rows),
         kernels_(kernels),
-        panel_(rows, simd::kPanelRows, kernels),
+        panels_(rows, kMostPanels * simd::kPanelRows, kernels),
         others_(rows, kOthers, kernels),
         largest_slack_(*std::max_element(rows.slacks, rows.slacks + rows.num_rows())) {
     none_.fill(kInfinity);
@@ -101,48 +109,55 @@ class PanelSearch {
 
   /// Rows at places[0..count) against all; what may be near goes to `candidates`.
   void search(const std::int32_t* places, std::size_t count, std::vector<Candidates>& candidates) {
-    panel_.fill(places, count);
+    panels_.fill(places, count);
     std::array<std::int32_t, kOthers> range;
     for (std::size_t begin = 0; begin < rows_.num_rows(); begin += kOthers) {
       const std::size_t size = std::min(kOthers, rows_.num_rows() - begin);
       std::iota(range.begin(), range.end(), static_cast<std::int32_t>(begin));
       others_.fill(range.data(), size);
-      for (std::size_t q = 0; q < others_.num_panels(); ++q) {
-        scan(q, count, candidates);
+      for (std::size_t p = 0; p < panels_.num_panels(); ++p) {
+        for (std::size_t q = 0; q < others_.num_panels(); ++q) {
+          scan(p, q, candidates.data() + p * simd::kPanelRows);
+        }
       }
     }
   }
 
  private:
-  static constexpr std::size_t kOthers = 4 * simd::kPanelRows;
-
-  void scan(std::size_t q, std::size_t count, std::vector<Candidates>& candidates) {
-    constexpr float kFilterRoom = 0x1p-18F;  // for what the filter rounds otherwise
-    std::array<float, simd::kPanelRows> thresholds = none_;
-    for (std::size_t r = 0; r < count; ++r) {
-      const float slack = rows_.slacks[panel_.place(r)];
-      thresholds[r] = candidates[r].threshold() - slack - largest_slack_ - kFilterRoom;
-    }
-    panel_.multiply(0, others_, q, products_.data());
+  /// Rows of panel p, to whom `candidates` belong, against the others' panel q.
+  void scan(std::size_t p, std::size_t q, Candidates* candidates) {
+    panels_.multiply(p, others_, q, products_.data());
     const std::size_t hits =
-        kernels_.scan_codes(products_.data(), panel_.bounds(0), others_.bounds(q),
-                            thresholds.data(), none_.data(), codes_.data());
+        kernels_.scan_codes(products_.data(), panels_.bounds(p), others_.bounds(q),
+                            thresholds(p, candidates), none_.data(), codes_.data());
     for (std::size_t i = 0; i < hits; ++i) {
       const std::size_t r = codes_[i] / simd::kPanelRows;
       const std::size_t c = codes_[i] % simd::kPanelRows;
-      if (r >= count || c >= others_.rows_in(q)) {
+      if (r >= panels_.rows_in(p) || c >= others_.rows_in(q)) {
         continue;
       }
-      const std::int32_t place = others_.place(q * simd::kPanelRows + c);
-      if (place != panel_.place(r)) {
-        candidates[r].push(place, bounds_of(r, place, products_[codes_[i]]));
+      const std::int32_t row = panels_.place(p * simd::kPanelRows + r);
+      const std::int32_t other = others_.place(q * simd::kPanelRows + c);
+      if (other != row) {
+        candidates[r].push(other, bounds_of(row, other, products_[codes_[i]]));
       }
     }
   }
 
-  Bounds bounds_of(std::size_t r, std::int32_t place, std::int32_t product) const {
-    const auto x = static_cast<std::size_t>(panel_.place(r));
-    const auto y = static_cast<std::size_t>(place);
+  /// What a similarity has to reach for each row of panel p; nothing reaches those of no row.
+  const float* thresholds(std::size_t p, const Candidates* candidates) {
+    constexpr float kFilterRoom = 0x1p-18F;  // for what the filter rounds otherwise
+    thresholds_ = none_;
+    for (std::size_t r = 0; r < panels_.rows_in(p); ++r) {
+      const auto row = static_cast<std::size_t>(panels_.place(p * simd::kPanelRows + r));
+      thresholds_[r] = candidates[r].threshold() - rows_.slacks[row] - largest_slack_ - kFilterRoom;
+    }
+    return thresholds_.data();
+  }
+
+  Bounds bounds_of(std::int32_t row, std::int32_t other, std::int32_t product) const {
+    const auto x = static_cast<std::size_t>(row);
+    const auto y = static_cast<std::size_t>(other);
     const float similarity = code_similarity(rows_, x, y, product);
     const float slack = rows_.slacks[x] + rows_.slacks[y];
     return {similarity - slack, similarity + slack};
@@ -150,13 +165,26 @@ class PanelSearch {
 
   const CodeRows& rows_;
   const simd::KernelTable& kernels_;
-  CodePanels panel_;
+  CodePanels panels_;
   CodePanels others_;
   float largest_slack_;
   std::array<float, simd::kPanelRows> none_;
+  std::array<float, simd::kPanelRows> thresholds_;
   alignas(64) std::array<std::int32_t, simd::kTileSize> products_;
   std::array<std::uint32_t, simd::kTileSize> codes_;
 };
+
+/// Rows of a task: whole panels, as many for each thread, where there are enough.
+std::size_t rows_of_task(const CodeRows& rows, std::size_t count, std::size_t num_threads) {
+  const double a_panel =
+      static_cast<double>(rows.num_rows()) * static_cast<double>(rows.depth() * simd::kPanelRows);
+  const double allowed = std::max(1.0, kMostProducts / std::max(1.0, a_panel));
+  const std::size_t most = allowed < kMostPanels ? static_cast<std::size_t>(allowed) : kMostPanels;
+  const std::size_t most_rows = most * simd::kPanelRows;
+  const std::size_t tasks =
+      round_up_to(std::max(count, std::size_t{1}), most_rows * num_threads) / most_rows;
+  return round_up_to(std::max((count + tasks - 1) / tasks, std::size_t{1}), simd::kPanelRows);
+}
 
 }  // namespace
 
@@ -187,7 +215,7 @@ void rank_lists(const CodeRows& rows, const ConstNeighbourLists& lists,
 void exact_neighbours(const CodeRows& rows, VectorView<const std::int32_t> places,
                       const ExactRanking& ranking, const simd::KernelTable& kernels,
                       std::size_t num_threads, Monitor& monitor, const RankedRows& out) {
-  parallel_chunks(places.size, simd::kPanelRows, num_threads, monitor,
+  parallel_chunks(places.size, rows_of_task(rows, places.size, num_threads), num_threads, monitor,
                   [&](std::size_t begin, std::size_t end, std::size_t) {
                     const auto search = std::make_unique<PanelSearch>(rows, kernels);
                     std::vector<Candidates> candidates(end - begin, Candidates(out.ids.cols));
