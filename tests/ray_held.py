@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import time
@@ -45,6 +46,7 @@ def held(folder: Path, function: Callable[..., Any]) -> Callable[..., Any]:
 def noting(folder: Path, variable: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of which each call notes a variable of its environment, as a file's name."""
 
+    @functools.wraps(function)
     def call(*arguments: Any, **more: Any) -> Any:
         (folder / os.environ.get(variable, "unset")).touch()
         return function(*arguments, **more)

@@ -259,7 +259,9 @@ def test_blocks_of_leaves_are_all_leaves_in_turn(most_rows: int) -> None:
 
 
 @pytest.mark.parametrize("name", SMALL_POOLS)
-@pytest.mark.parametrize(("width", "before"), [(1, ""), (4, "j"), (9, "jjd"), (200, "j")])
+@pytest.mark.parametrize(
+    ("width", "before"), [(1, ""), (9, ""), (200, ""), (4, "j"), (9, "jjd"), (200, "j")]
+)
 def test_a_join_is_the_plain_one(
     monkeypatch: pytest.MonkeyPatch, name: str, width: int, before: str
 ) -> None:

@@ -231,7 +231,7 @@ def test_a_static_model_has_its_texts_tokenised_in_one_stream(
     }  # fmt: skip
     with open_engine("ray", cluster.address) as engine:
         spread = engine.embed(texts, **settings)
-    assert len(streams) == 1
+    assert streams == ["tokenise"]
     assert {path.name for path in (tmp_path / "levels").iterdir()} == {level}
     assert logging.getLogger("ray.data").level != logging.ERROR  # that was for the time being
     # A thread that asks Ray for something after the end of the connection ends the process.
@@ -388,7 +388,7 @@ def test_a_search_ends_where_no_node_is_left_that_computes(
     with (
         open_engine("ray", cluster.address) as engine,
         pytest.raises(
-            InputError, match=r"^address: expected a cluster that keeps a node with 1 cores"
+            InputError, match=r"^address: expected a cluster that keeps a node of 1 cores or more"
         ),
     ):
         engine.graph(np.eye(64, dtype=np.float32), 5, threads=1, progress=kill_all)

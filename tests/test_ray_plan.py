@@ -6,6 +6,8 @@ import os
 import pickle
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -333,6 +335,39 @@ def test_ctrl_c_is_heard_while_a_cluster_is_watched(somebody: str) -> None:
     with pytest.raises(KeyboardInterrupt):
         watched(Presence(somebody), press)
     assert watched(Presence(somebody), lambda: 7) == 7
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_ends_a_process_that_leaves_it_to_the_system(somebody: str) -> None:
+    code = (
+        "import os, signal, threading\n"
+        "from ds2fast.engines.ray.presence import Presence, watched\n"
+        "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+        "def press():\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    threading.Event().wait(60)\n"
+        f"watched(Presence({somebody!r}), press)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGINT
+
+
+def test_a_lost_cluster_is_told_again_where_nobody_heard_it(
+    nobody: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "LONGEST_LOST", 0.0)
+    monkeypatch.setattr(presence, "_TURN", 0.05)
+    unheard: list[BaseException] = []
+
+    def wait_twice() -> None:
+        try:
+            threading.Event().wait()
+        except BaseException as error:
+            unheard.append(error)
+        threading.Event().wait()
+
+    with pytest.raises(InputError, match=r"^address: expected a Ray cluster that runs until"):
+        watched(Presence(nobody), wait_twice)
+    assert len(unheard) == 1
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2fast import _core
-from ds2fast.approximate import Found, approximate_graph, approximate_memory
+from ds2fast.approximate import Found, approximate_graph, approximate_memory, list_width
 from ds2fast.approximate.runner import Runner
 from ds2fast.arguments import as_count, as_share, check_choice, in_range
 from ds2fast.blocks import blocks_memory, choose_block_rows, exact_blocks
@@ -153,7 +153,13 @@ class GraphSearch:
         self.refuse_below(least)
         with (
             # What a look at the recall decided, holds for that recall: later rounds took its lists.
-            self._work(on_disk, way="approximate", seed=self.seed, recall=self.recall) as work,
+            self._work(
+                on_disk,
+                way="approximate",
+                seed=self.seed,
+                recall=self.recall,
+                width=list_width(self.k),
+            ) as work,
             self._stage(" rows", least if on_disk else needed) as report,
         ):
             found = approximate_graph(

@@ -87,7 +87,7 @@ def check_extra() -> None:
         raise MissingExtraError("engine 'ray' needs the package ray: pip install 'ds2fast[ray]'")
 
 
-def knock(address: str | None) -> None:
+def knock(address: str | None, patience: float = _PATIENCE) -> None:
     """Refuse an address where nobody listens: Ray would try for most of a minute.
 
     Raises
@@ -99,7 +99,7 @@ def knock(address: str | None) -> None:
     if not host or not port.isdigit():
         return
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=patience).close()
     except (OSError, OverflowError) as error:
         raise InputError(
             f"address: expected a Ray cluster that can be joined, got {address!r}: {error}"

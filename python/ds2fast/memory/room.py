@@ -56,7 +56,7 @@ def check_room(plan: MemoryPlan, folder: Path) -> str:
     Returns
     -------
     str
-        A line for the user where that disk is memory, else nothing.
+        A line for the user where that disk is memory or may be too small, else nothing.
 
     Raises
     ------
@@ -72,6 +72,11 @@ def check_room(plan: MemoryPlan, folder: Path) -> str:
             f"max_memory: expected room for {as_size(plan.room)} of files in {folder}, where "
             f"{as_size(free)} are left; make room, name another folder (cache_dir=, --cache-dir), "
             "or allow more memory"
+        )
+    if free < plan.disk:
+        return (
+            f"\n  note: {folder} has {as_size(free)} left: too little if these texts are not among "
+            "those whose vectors are in the cache"
         )
     if lies_in_memory(folder):
         return f"\n  note: files in {folder} are kept in memory (tmpfs); name a folder on a disk"

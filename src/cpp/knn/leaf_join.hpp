@@ -24,7 +24,8 @@ enum class JoinedTo {
   kPosition,  ///< to row i - bounds[0]
 };
 
-/// Offers each row all others of its leaf, each pair multiplied once.
+/// Offers each row all others of its leaf, each pair multiplied once; twice where all lists of a
+/// leaf are empty, and a row's products tell first what will stay.
 void join_leaves(const CodeRows& rows, const Leaves& leaves, const ConstNeighbourLists& from,
                  const NeighbourLists& to, JoinedTo joined_to, const simd::KernelTable& kernels,
                  std::size_t num_threads, Monitor& monitor);

@@ -89,11 +89,12 @@ class Candidates {
 
 /// Rows of others that are laid out in panels at a time.
 constexpr std::size_t kOthers = 2 * simd::kPanelRows;
-/// Panels that are searched at a time: they and the others lie in a core's own cache, and what is
-/// laid out serves all of them.
+/// Panels that are searched at a time, at most: what is laid out serves all of them.
 constexpr std::size_t kMostPanels = 16;
-/// Products of a task, at most, where it has more than a panel: so long a stop has to wait.
-constexpr double kMostProducts = 2e12;
+/// Their bytes, where there is more than one: they and the others lie in a core's own cache.
+constexpr std::size_t kMostBytes = 1 << 19;
+/// Products of a task, where it has more than a panel: so long a stop has to wait.
+constexpr double kMostProducts = 1e12;
 
 /// Searches all rows for some panels. One worker's own.
 class PanelSearch {
@@ -174,13 +175,17 @@ class PanelSearch {
   std::array<std::uint32_t, simd::kTileSize> codes_;
 };
 
+/// Panels of a task, at most.
+std::size_t most_panels(const CodeRows& rows) {
+  const std::size_t a_panel = simd::kPanelRows * rows.depth();
+  const double products = static_cast<double>(a_panel) * static_cast<double>(rows.num_rows());
+  const auto in_time = static_cast<std::size_t>(std::min(kMostProducts / products, 1e6));
+  return std::clamp(std::min(kMostBytes / a_panel, in_time), std::size_t{1}, kMostPanels);
+}
+
 /// Rows of a task: whole panels, as many for each thread, where there are enough.
 std::size_t rows_of_task(const CodeRows& rows, std::size_t count, std::size_t num_threads) {
-  const double a_panel =
-      static_cast<double>(rows.num_rows()) * static_cast<double>(rows.depth() * simd::kPanelRows);
-  const double allowed = std::max(1.0, kMostProducts / std::max(1.0, a_panel));
-  const std::size_t most = allowed < kMostPanels ? static_cast<std::size_t>(allowed) : kMostPanels;
-  const std::size_t most_rows = most * simd::kPanelRows;
+  const std::size_t most_rows = most_panels(rows) * simd::kPanelRows;
   const std::size_t tasks =
       round_up_to(std::max(count, std::size_t{1}), most_rows * num_threads) / most_rows;
   return round_up_to(std::max((count + tasks - 1) / tasks, std::size_t{1}), simd::kPanelRows);

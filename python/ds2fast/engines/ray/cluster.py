@@ -128,8 +128,8 @@ class Cluster(Closing):
                 last = time.monotonic()
             elif time.monotonic() - last >= LONGEST_ALONE:
                 raise InputError(
-                    f"address: expected a cluster that keeps a node with {cpus} cores to compute "
-                    f"on, got none for {LONGEST_ALONE:.0f} seconds"
+                    f"address: expected a cluster that keeps a node of {cpus} cores or more "
+                    f"to compute on, got none for {LONGEST_ALONE:.0f} seconds"
                 )
 
     def _alive(self) -> list[Node]:
@@ -160,7 +160,10 @@ def _presence() -> Presence:
     import ray
 
     context = ray.get_runtime_context()
-    own = next(one for one in ray.nodes() if one["NodeID"] == context.get_node_id())
+    here = context.get_node_id()
+    own = next((one for one in ray.nodes() if one["NodeID"] == here), None)
+    if own is None:
+        raise InputError(f"address: expected a cluster that this machine is a node of, got {here}")
     return Presence(context.gcs_address, f"{own['NodeManagerAddress']}:{own['NodeManagerPort']}")
 
 

@@ -34,7 +34,8 @@ class RayEngine:
     ------
     InputError
         When it is entered: no cluster is there, or a node of it cannot run ds2fast. Later: the
-        cluster is gone, or has no node to compute on.
+        cluster is gone (told from the main thread alone; in others a call may wait until Ray ends
+        it), or has no node to search for neighbours on.
     """
 
     def __init__(self, address: str | None = None) -> None:

@@ -74,7 +74,7 @@ def plain_errors() -> Iterator[None]:
         if isinstance(error, RayTaskError):
             raise  # a bug in what runs there, with its own traceback
         raise InputError(
-            "address: expected a Ray cluster that runs until the work is done, got "
+            "address: expected a Ray cluster that does what it is sent, got "
             f"{type(error).__name__}: {error}"
         ) from error
 

@@ -22,6 +22,7 @@ LONGEST_LOST = 30.0
 """Seconds without a cluster until it is given up: Ray itself waits 60 for its head."""
 
 _TURN = 1.0  # seconds between two looks
+_PATIENCE = 2.0  # seconds that a place has to answer in
 
 T = TypeVar("T")
 
@@ -44,7 +45,7 @@ class Presence:
         """Whether all are there now."""
         for place in self.places:
             try:
-                knock(place)
+                knock(place, _PATIENCE)
             except InputError as error:
                 self._missing = f"{place}: {error.__cause__}"
                 self._since = min(self._since, time.monotonic())
@@ -96,7 +97,7 @@ def watched(presence: Presence, run: Callable[[], T]) -> T:
         with watch:
             return run()
     except _LostError:
-        pass  # with it go the frames that hold what Ray has begun
+        watch.end()  # it may have been broken into as it ended; with the error go the frames
     except Ds2fastError:
         raise
     except Exception:
@@ -115,36 +116,49 @@ class _Watch:
     def __init__(self, presence: Presence) -> None:
         self._presence = presence
         self._is_over = threading.Event()
-        self._ending = threading.Lock()
+        self._breaking_in = threading.Lock()
+        self._is_own = False  # whether the next signal is ours
         self._thread = threading.Thread(target=self._look, name="ds2fast-presence", daemon=True)
         self._before = signal.getsignal(signal.SIGINT)
         self._main = threading.main_thread().ident or 0
         self._breaks_in = threading.get_ident() == self._main and self._before is not None
 
     def __enter__(self) -> None:
+        self._thread.start()
         if self._breaks_in:
             signal.signal(signal.SIGINT, self._heard)
-        self._thread.start()
 
     def __exit__(self, *_: object) -> None:
-        try:
-            with self._ending:
-                self._is_over.set()
-        finally:  # it may be broken into itself, and never after it
-            if self._breaks_in:
-                signal.signal(signal.SIGINT, self._before)
+        self.end()
+
+    def end(self) -> None:
+        """Look no more, and leave signals to who had them."""
+        self._is_over.set()
+        with self._breaking_in:  # what is sent, was sent
+            pass
+        if self._breaks_in and signal.getsignal(signal.SIGINT) == self._heard:
+            signal.signal(signal.SIGINT, self._before)
 
     def _look(self) -> None:
+        # Again and again: an error that is raised where nobody hears it (in a destructor) is lost.
         while not self._is_over.wait(_TURN):
             self._presence.look()
             if self._presence.is_lost and self._breaks_in:
-                with self._ending:
-                    if not self._is_over.is_set():
-                        signal.pthread_kill(self._main, signal.SIGINT)
-                return
+                self._break_in()
+
+    def _break_in(self) -> None:
+        with self._breaking_in:
+            if not self._is_over.is_set():
+                self._is_own = True
+                signal.pthread_kill(self._main, signal.SIGINT)
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
-        if self._presence.is_lost:
-            raise _LostError
-        if callable(self._before):
+        if self._is_own:
+            self._is_own = False
+            if not self._is_over.is_set():
+                raise _LostError
+        elif callable(self._before):
             self._before(number, frame)
+        elif self._before == signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGINT)
