@@ -37,6 +37,8 @@ from static_fixtures import make_table, write_static
 if find_spec("ray") is None and not os.environ.get("CI"):
     pytest.skip("ray is not installed: pip install 'ds2fast[ray]'", allow_module_level=True)
 
+# As a process has it that never imported Ray before the engine did.
+os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
 import ray
 import ray.cloudpickle
 

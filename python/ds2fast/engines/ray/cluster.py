@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -21,6 +22,13 @@ _TURN = 5.0  # seconds between two looks at the nodes, while nothing comes
 # Nobody is told what runs. A thread of Ray Data's that gathers it would, besides, outlive the
 # connection, and end this process where it asks for something just then.
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DATA_USAGE_DISABLED": "1"}
+
+# Whatever asks Ray for something while there is no connection makes one, to a cluster that nobody
+# named: what is left of Ray Data's work does when it is thrown away. Read when Ray is imported.
+_NOT_BY_ITSELF = {"RAY_ENABLE_AUTO_CONNECT": "0"}
+
+_EXECUTOR = "StreamingExecutor-"  # how Ray Data names its threads
+_LONGEST_END = 10.0  # seconds that they have to end in
 
 LONGEST_ALONE = 600.0
 """Seconds without a node to compute on: as long as others may take to come in its place."""
@@ -63,7 +71,8 @@ class Cluster(Closing):
     """
 
     def __init__(self, address: str | None) -> None:
-        import ray
+        with _variables(**_NOT_BY_ITSELF):
+            import ray
 
         self._is_ours = not ray.is_initialized()
         self._variables = ExitStack()
@@ -151,8 +160,17 @@ class Cluster(Closing):
         if self._is_ours:
             import ray
 
+            _wait_for_executors()
             ray.shutdown()
         self._variables.close()
+
+
+def _wait_for_executors() -> None:
+    """Streams that were left early end in threads of their own, which still ask Ray for things."""
+    last = time.monotonic() + _LONGEST_END
+    for thread in threading.enumerate():
+        if thread.name.startswith(_EXECUTOR):
+            thread.join(max(0.0, last - time.monotonic()))
 
 
 def _presence() -> Presence:

@@ -8,6 +8,7 @@ long to open stays open in the process (`workers`).
 from __future__ import annotations
 
 import logging
+import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -84,9 +85,19 @@ def _one_window(
                 num_cpus=cpus,
                 **_options(cluster, sent.map_batches),
             )
-        for table in done.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
-            raise_told(table)
-            yield table
+        batches = done.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
+        try:
+            for table in batches:
+                raise_told(table)
+                yield table
+        except BaseException as error:
+            if cluster.presence.look():
+                # Frames of the error hold what runs, which ends when it is let go: now, and not
+                # when the connection has ended.
+                traceback.clear_frames(error.__traceback__)
+            raise
+        finally:
+            del sent, done, batches
 
 
 def _options(cluster: Cluster, map_batches: Callable[..., Any]) -> dict[str, Any]:
