@@ -160,17 +160,18 @@ def read_on(timed: list[Entry], stage: str | None, rows: int) -> float:
     """The figure at so many rows, by the two largest sizes; of one size in proportion.
 
     By their power of N where that is 1 or more; else by the line through them, for what grows
-    less has a part that is there whatever the rows.
+    less has a part that is there whatever the rows. In proportion, too, where the larger size took
+    no longer: it went another way, as the graph does that is approximate there.
     """
     points = [(float(one["key"]["rows"]), _figure(one, stage)) for one in timed[-2:]]
     last_rows, last = points[-1]
-    if len(points) == 1:
+    if len(points) == 1 or last <= points[0][1]:
         return last * rows / last_rows
     power = growth(*points)
     if power >= 1:
         return float(last * (rows / last_rows) ** power)
     slope = (last - points[0][1]) / (last_rows - points[0][0])
-    return last + max(slope, 0.0) * (rows - last_rows)
+    return last + slope * (rows - last_rows)
 
 
 def growth(first: tuple[float, float], then: tuple[float, float]) -> float:

@@ -240,6 +240,10 @@ def test_reading_on_is_by_the_last_power_or_the_line(tmp_path: Path) -> None:
     assert stages.read_on(record.entries, "k-NN graph", 10_000_000) == pytest.approx(1600.0)
     assert stages.read_on(record.entries, "read", 10_000_000) == pytest.approx(2.2 + 18 * 0.1)
     assert stages.read_on(record.entries[:1], "read", 500_000) == pytest.approx(4.0)
+    # What took another way at the larger size is no power of N: in proportion from there.
+    other_way = [record.entries[2], record.entries[1]]
+    other_way[1] = {**other_way[1], "key": {"rows": 2_000_000, "options": ""}}
+    assert stages.read_on(other_way, "k-NN graph", 6_000_000) == pytest.approx(12.0)
     _, table = pages.stages_tables(record)
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
     by_name = {line[0]: line for line in cells}
