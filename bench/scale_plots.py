@@ -18,6 +18,7 @@ def draw_recall(points: dict[str, list[Point]], title: str, path: Path) -> None:
 
     The lines are the fronts; faint dots are what was measured beside them.
     """
+    from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
     def draw(axes: Axes) -> None:
         for way, measured in points.items():
@@ -39,7 +40,10 @@ def draw_recall(points: dict[str, list[Point]], title: str, path: Path) -> None:
         axes.set_yscale("log")
         recalls = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999]
         axes.set_yticks([1 - one for one in recalls], [f"{one:g}" for one in recalls])
-        axes.minorticks_off()
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.invert_yaxis()
         axes.set_xlabel("seconds")
         axes.set_ylabel("recall")
@@ -67,7 +71,8 @@ def draw_overlap(rows: list[dict[str, Any]], path: Path) -> None:
         axes.set_xlabel("recall of the graph")
         axes.set_ylabel("selected rows in common with the exact graph's")
         axes.grid(visible=True, alpha=0.3)
-        axes.legend()
+        if rows:
+            axes.legend()
 
     _save(draw, path)
 
